@@ -1,0 +1,165 @@
+//! Duals without generics: whole tiles of pairs, on the instruction set chosen at run time.
+
+use super::{Constants, Dual, Image, Pair};
+use crate::simd::{Element, Isa, Kernel, Lanes, Vector};
+use std::fmt::Debug;
+
+/// What a kernel knows of the samples along one side of a tile, at the layer of a dual.
+#[derive(Clone, Copy, Debug)]
+pub struct Side<'a, T> {
+    /// Variances, before the activation.
+    pub p: &'a [T],
+    /// Standard deviations, before.
+    pub sp: &'a [T],
+    /// Standard deviations, after: sqrt(k(p, p, p)).
+    pub out_sp: &'a [T],
+    /// Constants of the dual: constant i of sample j at `i * p.len() + j`.
+    pub constants: &'a [T],
+}
+
+/// A tile of pairs: entry (i, j) at `i * cols + j`. Updated in place: c becomes k, t becomes t * kdot.
+#[derive(Debug)]
+pub struct TileMut<'a, T> {
+    /// Covariances.
+    pub c: &'a mut [T],
+    /// 1 - |rho|.
+    pub delta: &'a mut [T],
+    /// Tangent kernel; empty where only the NNGP is wanted.
+    pub t: &'a mut [T],
+    /// Samples along the rows.
+    pub rows: Side<'a, T>,
+    /// Samples along the columns; their number is a multiple of every register's width.
+    pub cols: Side<'a, T>,
+}
+
+/// A [`Dual`] as an object.
+pub trait DynDual: Debug + Send + Sync {
+    /// [`Dual::variance`].
+    fn variance(&self, p: f64) -> f64;
+    /// [`Dual::constants_len`].
+    fn constants_len(&self) -> usize;
+    /// [`Dual::constants`].
+    fn constants(&self, p: f64, out: &mut [f64]);
+    /// [`Dual::homogeneity`].
+    fn homogeneity(&self) -> Option<u32>;
+    /// [`Dual::pair`] of one pair.
+    fn pair(&self, x: Pair<f64>) -> Image<f64>;
+    /// Applies the dual to every pair of a tile.
+    fn tile_f32(&self, isa: Isa, tile: TileMut<'_, f32>);
+    /// Applies the dual to every pair of a tile.
+    fn tile_f64(&self, isa: Isa, tile: TileMut<'_, f64>);
+}
+
+impl<D: Dual> DynDual for D {
+    fn variance(&self, p: f64) -> f64 {
+        Dual::variance(self, p)
+    }
+    fn constants_len(&self) -> usize {
+        Dual::constants_len(self)
+    }
+    fn constants(&self, p: f64, out: &mut [f64]) {
+        Dual::constants(self, p, out);
+    }
+    fn homogeneity(&self) -> Option<u32> {
+        Dual::homogeneity(self)
+    }
+    fn pair(&self, x: Pair<f64>) -> Image<f64> {
+        let mut row = vec![0.0; Dual::constants_len(self)];
+        let mut col = row.clone();
+        Dual::constants(self, x.p, &mut row);
+        Dual::constants(self, x.q, &mut col);
+        let r = Dual::variance(self, x.p).sqrt() * Dual::variance(self, x.q).sqrt();
+        Dual::pair(self, x, r, &Scalars { row: &row, col: &col })
+    }
+    fn tile_f32(&self, isa: Isa, tile: TileMut<'_, f32>) {
+        isa.run(Apply { dual: self, tile });
+    }
+    fn tile_f64(&self, isa: Isa, tile: TileMut<'_, f64>) {
+        isa.run(Apply { dual: self, tile });
+    }
+}
+
+/// Constants of one pair.
+struct Scalars<'a> {
+    row: &'a [f64],
+    col: &'a [f64],
+}
+
+impl Constants<f64> for Scalars<'_> {
+    fn row(&self, i: usize) -> f64 {
+        self.row[i]
+    }
+    fn col(&self, i: usize) -> f64 {
+        self.col[i]
+    }
+}
+
+/// Constants of one row and a register of columns.
+struct Registers<'a, V, T> {
+    simd: V,
+    rows: &'a [T],
+    row: usize,
+    row_len: usize,
+    cols: &'a [T],
+    col: usize,
+    col_len: usize,
+}
+
+impl<V: Vector, T: Element> Constants<T::Lanes<V>> for Registers<'_, V, T> {
+    #[inline(always)]
+    fn row(&self, i: usize) -> T::Lanes<V> {
+        T::Lanes::<V>::splat(self.simd, self.rows[i * self.row_len + self.row])
+    }
+    #[inline(always)]
+    fn col(&self, i: usize) -> T::Lanes<V> {
+        T::Lanes::<V>::load(self.simd, &self.cols[i * self.col_len + self.col..])
+    }
+}
+
+struct Apply<'a, D, T> {
+    dual: &'a D,
+    tile: TileMut<'a, T>,
+}
+
+impl<D: Dual, T: Element> Kernel for Apply<'_, D, T> {
+    type Output = ();
+    #[inline(always)]
+    fn run<V: Vector>(self, simd: V) {
+        let TileMut { c, delta, t, rows, cols } = self.tile;
+        let (n, m) = (rows.p.len(), cols.p.len());
+        let lanes = <T::Lanes<V> as Lanes<V, T>>::LANES;
+        for i in 0..n {
+            let p = T::Lanes::<V>::splat(simd, rows.p[i]);
+            let sp = T::Lanes::<V>::splat(simd, rows.sp[i]);
+            let out_sp = T::Lanes::<V>::splat(simd, rows.out_sp[i]);
+            for j in (0..m).step_by(lanes) {
+                let at = i * m + j;
+                let load = |from: &[T]| T::Lanes::<V>::load(simd, from);
+                let x = Pair {
+                    c: load(&c[at..]),
+                    p,
+                    q: load(&cols.p[j..]),
+                    sp,
+                    sq: load(&cols.sp[j..]),
+                    delta: load(&delta[at..]),
+                };
+                let r = out_sp * load(&cols.out_sp[j..]);
+                let constants = Registers {
+                    simd,
+                    rows: rows.constants,
+                    row: i,
+                    row_len: n,
+                    cols: cols.constants,
+                    col: j,
+                    col_len: m,
+                };
+                let image = self.dual.pair(x, r, &constants);
+                image.k.store(&mut c[at..]);
+                image.delta.store(&mut delta[at..]);
+                if !t.is_empty() {
+                    (load(&t[at..]) * image.kdot).store(&mut t[at..]);
+                }
+            }
+        }
+    }
+}

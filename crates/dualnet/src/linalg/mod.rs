@@ -1,0 +1,6 @@
+//! Linear algebra: row-major matrices, and the products and decompositions that kernels and ridge need.
+//! The only place that names the library underneath.
+
+pub mod mat;
+
+pub use mat::{Mat, MatMut, MatRef};

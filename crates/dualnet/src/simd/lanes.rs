@@ -1,0 +1,342 @@
+//! Registers of numbers: [`Real`] for every instruction set, in both precisions, and for plain `f64`.
+
+use super::isa::Vector;
+use super::real::Real;
+use pulp::bytemuck;
+use std::ops::{Add, Div, Mul, Neg, Sub};
+
+/// A register of `f32`.
+#[derive(Clone, Copy, Debug)]
+pub struct F32s<V: Vector>(pub V, pub V::f32s);
+
+/// A register of `f64`.
+#[derive(Clone, Copy, Debug)]
+pub struct F64s<V: Vector>(pub V, pub V::f64s);
+
+/// An element type whose registers are [`Real`]: `f32` or `f64`.
+pub trait Element: bytemuck::Pod + PartialOrd + Default + std::fmt::Debug + Send + Sync + 'static {
+    /// The register of this element on instruction set `V`.
+    type Lanes<V: Vector>: Lanes<V, Self>;
+    /// Unit roundoff.
+    const EPS: f64;
+    /// The nearest value.
+    fn from_f64(x: f64) -> Self;
+    /// The same value.
+    fn to_f64(self) -> f64;
+}
+
+/// Loading and storing of registers. `LANES` divides the width of every tile, so nothing is ever loaded in part.
+pub trait Lanes<V: Vector, T>: Real {
+    /// Numbers in a register.
+    const LANES: usize;
+    /// The same value in every lane.
+    fn splat(simd: V, x: T) -> Self;
+    /// The first `LANES` values of `from`; panics if there are fewer (a bug of the caller, who owns the tile).
+    fn load(simd: V, from: &[T]) -> Self;
+    /// Writes the lanes to the front of `to`.
+    fn store(self, to: &mut [T]);
+}
+
+macro_rules! lanes {
+    ($name:ident, $t:ty, $reg:ident, $mask:ident, $eps:expr, $lanes:ident,
+     $splat:ident, $add:ident, $sub:ident, $mul:ident, $div:ident, $neg:ident, $fma:ident, $sqrt:ident, $abs:ident,
+     $min:ident, $max:ident, $lt:ident, $select:ident, $and:ident, $or:ident, $not:ident) => {
+        impl<V: Vector> $name<V> {
+            /// Applies a scalar function lane by lane: the slow way, for what is not on a hot path.
+            #[inline(always)]
+            pub fn map(self, f: impl Fn($t) -> $t) -> Self {
+                let mut out = self.1;
+                for x in bytemuck::cast_slice_mut::<V::$reg, $t>(std::slice::from_mut(&mut out)) {
+                    *x = f(*x);
+                }
+                Self(self.0, out)
+            }
+        }
+        impl<V: Vector> Add for $name<V> {
+            type Output = Self;
+            #[inline(always)]
+            fn add(self, b: Self) -> Self {
+                Self(self.0, self.0.$add(self.1, b.1))
+            }
+        }
+        impl<V: Vector> Sub for $name<V> {
+            type Output = Self;
+            #[inline(always)]
+            fn sub(self, b: Self) -> Self {
+                Self(self.0, self.0.$sub(self.1, b.1))
+            }
+        }
+        impl<V: Vector> Mul for $name<V> {
+            type Output = Self;
+            #[inline(always)]
+            fn mul(self, b: Self) -> Self {
+                Self(self.0, self.0.$mul(self.1, b.1))
+            }
+        }
+        impl<V: Vector> Div for $name<V> {
+            type Output = Self;
+            #[inline(always)]
+            fn div(self, b: Self) -> Self {
+                Self(self.0, self.0.$div(self.1, b.1))
+            }
+        }
+        impl<V: Vector> Neg for $name<V> {
+            type Output = Self;
+            #[inline(always)]
+            fn neg(self) -> Self {
+                Self(self.0, self.0.$neg(self.1))
+            }
+        }
+        impl<V: Vector> Add<f64> for $name<V> {
+            type Output = Self;
+            #[inline(always)]
+            fn add(self, b: f64) -> Self {
+                self + self.lit(b)
+            }
+        }
+        impl<V: Vector> Sub<f64> for $name<V> {
+            type Output = Self;
+            #[inline(always)]
+            fn sub(self, b: f64) -> Self {
+                self - self.lit(b)
+            }
+        }
+        impl<V: Vector> Mul<f64> for $name<V> {
+            type Output = Self;
+            #[inline(always)]
+            fn mul(self, b: f64) -> Self {
+                self * self.lit(b)
+            }
+        }
+        impl<V: Vector> Real for $name<V> {
+            type Mask = (V, V::$mask);
+            const EPS: f64 = $eps;
+            #[inline(always)]
+            fn lit(self, x: f64) -> Self {
+                Self(self.0, self.0.$splat(x as $t))
+            }
+            #[inline(always)]
+            fn mul_add(self, a: Self, b: Self) -> Self {
+                Self(self.0, self.0.$fma(self.1, a.1, b.1))
+            }
+            #[inline(always)]
+            fn sqrt(self) -> Self {
+                Self(self.0, self.0.$sqrt(self.1))
+            }
+            #[inline(always)]
+            fn abs(self) -> Self {
+                Self(self.0, self.0.$abs(self.1))
+            }
+            #[inline(always)]
+            fn min(self, other: Self) -> Self {
+                Self(self.0, self.0.$min(self.1, other.1))
+            }
+            #[inline(always)]
+            fn max(self, other: Self) -> Self {
+                Self(self.0, self.0.$max(self.1, other.1))
+            }
+            #[inline(always)]
+            fn lt(self, other: Self) -> Self::Mask {
+                (self.0, self.0.$lt(self.1, other.1))
+            }
+            #[inline(always)]
+            fn select(mask: Self::Mask, yes: Self, no: Self) -> Self {
+                Self(mask.0, mask.0.$select(mask.1, yes.1, no.1))
+            }
+            #[inline(always)]
+            fn copysign(self, sign: Self) -> Self {
+                let s = self.0;
+                let bit = s.$splat(-0.0);
+                Self(s, s.$or(s.$and(s.$not(bit), self.1), s.$and(bit, sign.1)))
+            }
+            #[inline(always)]
+            fn exp(self) -> Self {
+                self.map(|x| x.exp())
+            }
+            #[inline(always)]
+            fn exp_m1(self) -> Self {
+                self.map(|x| x.exp_m1())
+            }
+            #[inline(always)]
+            fn ln(self) -> Self {
+                self.map(|x| x.ln())
+            }
+            #[inline(always)]
+            fn sin_cos(self) -> (Self, Self) {
+                (self.map(|x| x.sin()), self.map(|x| x.cos()))
+            }
+            #[inline(always)]
+            fn tanh(self) -> Self {
+                self.map(|x| x.tanh())
+            }
+            #[inline(always)]
+            fn erf(self) -> Self {
+                self.map(|x| libm::erf(f64::from(x)) as $t)
+            }
+            #[inline(always)]
+            fn atan2(self, x: Self) -> Self {
+                let mut out = self.1;
+                let x = bytemuck::cast_slice::<V::$reg, $t>(std::slice::from_ref(&x.1));
+                for (y, x) in bytemuck::cast_slice_mut::<V::$reg, $t>(std::slice::from_mut(&mut out)).iter_mut().zip(x)
+                {
+                    *y = y.atan2(*x);
+                }
+                Self(self.0, out)
+            }
+            #[inline(always)]
+            fn acos_one_minus(self) -> Self {
+                self.map(|d| 2.0 * (d * 0.5).sqrt().asin())
+            }
+        }
+        impl<V: Vector> Lanes<V, $t> for $name<V> {
+            const LANES: usize = V::$lanes;
+            #[inline(always)]
+            fn splat(simd: V, x: $t) -> Self {
+                Self(simd, simd.$splat(x))
+            }
+            #[inline(always)]
+            fn load(simd: V, from: &[$t]) -> Self {
+                Self(simd, bytemuck::pod_read_unaligned(bytemuck::cast_slice(&from[..V::$lanes])))
+            }
+            #[inline(always)]
+            fn store(self, to: &mut [$t]) {
+                to[..V::$lanes].copy_from_slice(bytemuck::cast_slice(std::slice::from_ref(&self.1)));
+            }
+        }
+        impl Element for $t {
+            type Lanes<V: Vector> = $name<V>;
+            const EPS: f64 = $eps;
+            #[inline(always)]
+            fn from_f64(x: f64) -> Self {
+                x as $t
+            }
+            #[inline(always)]
+            fn to_f64(self) -> f64 {
+                f64::from(self)
+            }
+        }
+    };
+}
+
+lanes!(
+    F32s,
+    f32,
+    f32s,
+    m32s,
+    5.9604644775390625e-8,
+    F32_LANES,
+    splat_f32s,
+    add_f32s,
+    sub_f32s,
+    mul_f32s,
+    div_f32s,
+    neg_f32s,
+    mul_add_e_f32s,
+    sqrt_f32s,
+    abs_f32s,
+    min_f32s,
+    max_f32s,
+    less_than_f32s,
+    select_f32s,
+    and_f32s,
+    or_f32s,
+    not_f32s
+);
+lanes!(
+    F64s,
+    f64,
+    f64s,
+    m64s,
+    1.1102230246251565e-16,
+    F64_LANES,
+    splat_f64s,
+    add_f64s,
+    sub_f64s,
+    mul_f64s,
+    div_f64s,
+    neg_f64s,
+    mul_add_e_f64s,
+    sqrt_f64s,
+    abs_f64s,
+    min_f64s,
+    max_f64s,
+    less_than_f64s,
+    select_f64s,
+    and_f64s,
+    or_f64s,
+    not_f64s
+);
+
+/// Plain `f64`, for what is done once a sample (variances, coefficients), on the platform's own functions.
+impl Real for f64 {
+    type Mask = bool;
+    const EPS: f64 = 1.1102230246251565e-16;
+    #[inline(always)]
+    fn lit(self, x: f64) -> Self {
+        x
+    }
+    #[inline(always)]
+    fn mul_add(self, a: Self, b: Self) -> Self {
+        self * a + b
+    }
+    #[inline(always)]
+    fn sqrt(self) -> Self {
+        f64::sqrt(self)
+    }
+    #[inline(always)]
+    fn abs(self) -> Self {
+        f64::abs(self)
+    }
+    #[inline(always)]
+    fn min(self, other: Self) -> Self {
+        if self < other { self } else { other }
+    }
+    #[inline(always)]
+    fn max(self, other: Self) -> Self {
+        if self > other { self } else { other }
+    }
+    #[inline(always)]
+    fn lt(self, other: Self) -> bool {
+        self < other
+    }
+    #[inline(always)]
+    fn select(mask: bool, yes: Self, no: Self) -> Self {
+        if mask { yes } else { no }
+    }
+    #[inline(always)]
+    fn copysign(self, sign: Self) -> Self {
+        f64::copysign(self, sign)
+    }
+    #[inline(always)]
+    fn exp(self) -> Self {
+        f64::exp(self)
+    }
+    #[inline(always)]
+    fn exp_m1(self) -> Self {
+        f64::exp_m1(self)
+    }
+    #[inline(always)]
+    fn ln(self) -> Self {
+        f64::ln(self)
+    }
+    #[inline(always)]
+    fn sin_cos(self) -> (Self, Self) {
+        f64::sin_cos(self)
+    }
+    #[inline(always)]
+    fn tanh(self) -> Self {
+        f64::tanh(self)
+    }
+    #[inline(always)]
+    fn erf(self) -> Self {
+        libm::erf(self)
+    }
+    #[inline(always)]
+    fn atan2(self, x: Self) -> Self {
+        f64::atan2(self, x)
+    }
+    #[inline(always)]
+    fn acos_one_minus(self) -> Self {
+        2.0 * (self * 0.5).sqrt().asin()
+    }
+}

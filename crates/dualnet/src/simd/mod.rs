@@ -1,0 +1,16 @@
+//! Vector arithmetic: one formula, written once over [`Real`], runs on every instruction set and in both precisions.
+//!
+//! - [`real`]: the trait that formulas are written in.
+//! - [`lanes`]: registers of `f32` and `f64` that implement it.
+//! - [`isa`]: choice of the instruction set at run time.
+//! - [`jet`]: numbers that carry a derivative, for duals given by `k` alone.
+
+pub mod isa;
+pub mod jet;
+pub mod lanes;
+pub mod real;
+
+pub use isa::{Isa, Kernel, Vector};
+pub use jet::Jet;
+pub use lanes::{Element, F32s, F64s, Lanes};
+pub use real::Real;
