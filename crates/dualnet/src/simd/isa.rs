@@ -33,7 +33,72 @@ pub trait Kernel {
 pub trait Vector: Simd {
     /// `bits << AMOUNT` in each 64-bit lane.
     fn shl_u64s<const AMOUNT: u32>(self, bits: Self::u64s) -> Self::u64s;
+    /// `bits >> AMOUNT` in each 64-bit lane.
+    fn shr_u64s<const AMOUNT: u32>(self, bits: Self::u64s) -> Self::u64s;
+    /// `bits << AMOUNT` in each 32-bit lane.
+    #[inline(always)]
+    fn shl_u32s<const AMOUNT: u32>(self, bits: Self::u32s) -> Self::u32s {
+        self.wrapping_dyn_shl_u32s(bits, self.splat_u32s(AMOUNT))
+    }
+    /// `bits >> AMOUNT` in each 32-bit lane.
+    #[inline(always)]
+    fn shr_u32s<const AMOUNT: u32>(self, bits: Self::u32s) -> Self::u32s {
+        self.wrapping_dyn_shr_u32s(bits, self.splat_u32s(AMOUNT))
+    }
+    /// Is any lane set?
+    fn any_m32s(self, mask: Self::m32s) -> bool;
+    /// Is any lane set?
+    fn any_m64s(self, mask: Self::m64s) -> bool;
+    /// The smaller of both, `b` where either is NaN.
+    #[inline(always)]
+    fn lesser_f32s(self, a: Self::f32s, b: Self::f32s) -> Self::f32s {
+        self.min_f32s(a, b)
+    }
+    /// The smaller of both, `b` where either is NaN.
+    #[inline(always)]
+    fn lesser_f64s(self, a: Self::f64s, b: Self::f64s) -> Self::f64s {
+        self.min_f64s(a, b)
+    }
+    /// The larger of both, `b` where either is NaN.
+    #[inline(always)]
+    fn greater_f32s(self, a: Self::f32s, b: Self::f32s) -> Self::f32s {
+        self.max_f32s(a, b)
+    }
+    /// The larger of both, `b` where either is NaN.
+    #[inline(always)]
+    fn greater_f64s(self, a: Self::f64s, b: Self::f64s) -> Self::f64s {
+        self.max_f64s(a, b)
+    }
+    /// `a b + c` with one rounding, cheaply (without fused instructions by way of `f64`).
+    #[inline(always)]
+    fn fused_f32s(self, a: Self::f32s, b: Self::f32s, c: Self::f32s) -> Self::f32s {
+        self.mul_add_f32s(a, b, c)
+    }
+    /// `x 2^n` for integers |n| <= 252.
+    #[inline(always)]
+    fn scale_f32s(self, x: Self::f32s, n: Self::f32s) -> Self::f32s {
+        // 2^n may be out of range where the product is not: two factors, each normal.
+        let shift = self.splat_f32s(SHIFT_F32);
+        let first = self.mul_add_e_f32s(n, self.splat_f32s(0.5), shift);
+        let second = self.add_f32s(n, self.sub_f32s(self.splat_f32s(2.0 * SHIFT_F32), first));
+        let power = |n| self.transmute_f32s_u32s(self.shl_u32s::<23>(self.transmute_u32s_f32s(n)));
+        self.mul_f32s(self.mul_f32s(x, power(first)), power(second))
+    }
+    /// `x 2^n` for integers |n| <= 2044.
+    #[inline(always)]
+    fn scale_f64s(self, x: Self::f64s, n: Self::f64s) -> Self::f64s {
+        let shift = self.splat_f64s(SHIFT_F64);
+        let first = self.mul_add_e_f64s(n, self.splat_f64s(0.5), shift);
+        let second = self.add_f64s(n, self.sub_f64s(self.splat_f64s(2.0 * SHIFT_F64), first));
+        let power = |n| self.transmute_f64s_u64s(self.shl_u64s::<52>(self.transmute_u64s_f64s(n)));
+        self.mul_f64s(self.mul_f64s(x, power(first)), power(second))
+    }
 }
+
+/// Added to an integer n: the exponent of 2^n, as it is stored, in the low bits.
+const SHIFT_F32: f32 = 12582912.0 + 127.0;
+/// The same in double precision.
+const SHIFT_F64: f64 = 6755399441055744.0 + 1023.0;
 
 impl Isa {
     /// The widest one this machine has.
@@ -97,6 +162,26 @@ impl Vector for pulp::x86::V4 {
     fn shl_u64s<const AMOUNT: u32>(self, bits: Self::u64s) -> Self::u64s {
         self.shl_dyn_u64x8(bits, self.splat_u64x8(u64::from(AMOUNT)))
     }
+    #[inline(always)]
+    fn shr_u64s<const AMOUNT: u32>(self, bits: Self::u64s) -> Self::u64s {
+        self.shr_dyn_u64x8(bits, self.splat_u64x8(u64::from(AMOUNT)))
+    }
+    #[inline(always)]
+    fn any_m32s(self, mask: Self::m32s) -> bool {
+        mask.0 != 0
+    }
+    #[inline(always)]
+    fn any_m64s(self, mask: Self::m64s) -> bool {
+        mask.0 != 0
+    }
+    #[inline(always)]
+    fn scale_f32s(self, x: Self::f32s, n: Self::f32s) -> Self::f32s {
+        pulp::cast(self.avx512f._mm512_scalef_ps(pulp::cast(x), pulp::cast(n)))
+    }
+    #[inline(always)]
+    fn scale_f64s(self, x: Self::f64s, n: Self::f64s) -> Self::f64s {
+        pulp::cast(self.avx512f._mm512_scalef_pd(pulp::cast(x), pulp::cast(n)))
+    }
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -105,11 +190,57 @@ impl Vector for pulp::x86::V3 {
     fn shl_u64s<const AMOUNT: u32>(self, bits: Self::u64s) -> Self::u64s {
         self.shl_dyn_u64x4(bits, self.splat_u64x4(u64::from(AMOUNT)))
     }
+    #[inline(always)]
+    fn shr_u64s<const AMOUNT: u32>(self, bits: Self::u64s) -> Self::u64s {
+        self.shr_dyn_u64x4(bits, self.splat_u64x4(u64::from(AMOUNT)))
+    }
+    #[inline(always)]
+    fn any_m32s(self, mask: Self::m32s) -> bool {
+        self.avx._mm256_movemask_ps(pulp::cast(mask)) != 0
+    }
+    #[inline(always)]
+    fn any_m64s(self, mask: Self::m64s) -> bool {
+        self.avx._mm256_movemask_pd(pulp::cast(mask)) != 0
+    }
 }
 
 impl Vector for Scalar {
     #[inline(always)]
     fn shl_u64s<const AMOUNT: u32>(self, bits: u64) -> u64 {
         bits << AMOUNT
+    }
+    #[inline(always)]
+    fn shr_u64s<const AMOUNT: u32>(self, bits: u64) -> u64 {
+        bits >> AMOUNT
+    }
+    #[inline(always)]
+    fn any_m32s(self, mask: bool) -> bool {
+        mask
+    }
+    #[inline(always)]
+    fn any_m64s(self, mask: bool) -> bool {
+        mask
+    }
+    // `f32::min` and its kin give the number where the other is NaN; the instructions of x86 do not.
+    #[inline(always)]
+    fn lesser_f32s(self, a: f32, b: f32) -> f32 {
+        if a < b { a } else { b }
+    }
+    #[inline(always)]
+    fn lesser_f64s(self, a: f64, b: f64) -> f64 {
+        if a < b { a } else { b }
+    }
+    #[inline(always)]
+    fn greater_f32s(self, a: f32, b: f32) -> f32 {
+        if a > b { a } else { b }
+    }
+    #[inline(always)]
+    fn greater_f64s(self, a: f64, b: f64) -> f64 {
+        if a > b { a } else { b }
+    }
+    #[inline(always)]
+    fn fused_f32s(self, a: f32, b: f32, c: f32) -> f32 {
+        // The product is exact in double precision.
+        (f64::from(a) * f64::from(b) + f64::from(c)) as f32
     }
 }

@@ -2,6 +2,7 @@
 
 use super::isa::Vector;
 use super::real::Real;
+use super::{acos, atan, erf, exp, ln, tanh, trig};
 use pulp::bytemuck;
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
@@ -151,41 +152,35 @@ macro_rules! lanes {
             }
             #[inline(always)]
             fn exp(self) -> Self {
-                self.map(|x| x.exp())
+                exp::exp(self)
             }
             #[inline(always)]
             fn exp_m1(self) -> Self {
-                self.map(|x| x.exp_m1())
+                exp::exp_m1(self)
             }
             #[inline(always)]
             fn ln(self) -> Self {
-                self.map(|x| x.ln())
+                ln::ln(self)
             }
             #[inline(always)]
             fn sin_cos(self) -> (Self, Self) {
-                (self.map(|x| x.sin()), self.map(|x| x.cos()))
+                trig::sin_cos(self)
             }
             #[inline(always)]
             fn tanh(self) -> Self {
-                self.map(|x| x.tanh())
+                tanh::tanh(self)
             }
             #[inline(always)]
             fn erf(self) -> Self {
-                self.map(|x| libm::erf(f64::from(x)) as $t)
+                erf::erf(self)
             }
             #[inline(always)]
             fn atan2(self, x: Self) -> Self {
-                let mut out = self.1;
-                let x = bytemuck::cast_slice::<V::$reg, $t>(std::slice::from_ref(&x.1));
-                for (y, x) in bytemuck::cast_slice_mut::<V::$reg, $t>(std::slice::from_mut(&mut out)).iter_mut().zip(x)
-                {
-                    *y = y.atan2(*x);
-                }
-                Self(self.0, out)
+                atan::atan2(self, x)
             }
             #[inline(always)]
             fn acos_one_minus(self) -> Self {
-                self.map(|d| 2.0 * (d * 0.5).sqrt().asin())
+                acos::acos_one_minus(self)
             }
         }
         impl<V: Vector> Lanes<V, $t> for $name<V> {
@@ -234,8 +229,8 @@ lanes!(
     mul_add_e_f32s,
     sqrt_f32s,
     abs_f32s,
-    min_f32s,
-    max_f32s,
+    lesser_f32s,
+    greater_f32s,
     less_than_f32s,
     select_f32s,
     and_f32s,
@@ -258,8 +253,8 @@ lanes!(
     mul_add_e_f64s,
     sqrt_f64s,
     abs_f64s,
-    min_f64s,
-    max_f64s,
+    lesser_f64s,
+    greater_f64s,
     less_than_f64s,
     select_f64s,
     and_f64s,
@@ -329,7 +324,7 @@ impl Real for f64 {
     }
     #[inline(always)]
     fn erf(self) -> Self {
-        libm::erf(self)
+        erf::erf(F64s(pulp::Scalar, self)).1
     }
     #[inline(always)]
     fn atan2(self, x: Self) -> Self {

@@ -53,7 +53,7 @@ pub trait Real:
     fn tanh(self) -> Self;
     /// Error function.
     fn erf(self) -> Self;
-    /// The angle of the point (x, self) in [-pi, pi]; 0 at the origin.
+    /// The angle of the point (x, self) in [-pi, pi]; zeros and infinities as in IEEE 754, so 0 at the origin (+0, +0).
     fn atan2(self, x: Self) -> Self;
     /// The angle in [0, pi/2] whose cosine is `1 - self`, for self in [0, 1]: the accurate acos near 1.
     ///
