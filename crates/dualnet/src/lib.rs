@@ -10,6 +10,8 @@
 pub mod activation;
 pub mod dual;
 pub mod error;
+pub mod gram;
+pub mod kernel;
 pub mod linalg;
 pub mod net;
 pub mod resources;

@@ -125,3 +125,30 @@ pub trait Dual: Debug + Send + Sync + 'static {
         None
     }
 }
+/// provisional
+pub fn dual_of(
+    _: &crate::activation::Activation,
+    _: crate::net::spec::DualChoice,
+) -> crate::Result<std::sync::Arc<dyn DynDual>> {
+    Ok(std::sync::Arc::new(R))
+}
+#[derive(Debug)]
+struct R;
+impl Dual for R {
+    #[inline(always)]
+    fn pair<V: Real, C: Constants<V>>(&self, x: Pair<V>, r: V, _: &C) -> Image<V> {
+        let one = x.c.lit(1.0);
+        let acute = x.delta.acos_one_minus();
+        let s = x.sin2().sqrt();
+        let neg = x.c.lt(x.c.lit(0.0));
+        let theta = V::select(neg, x.c.lit(std::f64::consts::PI) - acute, acute);
+        let kdot = x.c.lit(0.5) - theta * (0.5 / std::f64::consts::PI);
+        let k = x.c * kdot + x.r() * s * (0.5 / std::f64::consts::PI);
+        let _ = r;
+        let delta = one - (one - (x.delta + (s - theta * x.rho()) * std::f64::consts::FRAC_1_PI)).min(one);
+        Image { k, kdot, delta }
+    }
+    fn variance(&self, p: f64) -> f64 {
+        p * 0.5
+    }
+}

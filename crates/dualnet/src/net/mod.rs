@@ -2,6 +2,8 @@
 //!
 //! - [`spec`]: what a net file says, unchecked.
 
+pub mod op;
 pub mod spec;
+pub use op::*;
 
 pub use spec::{Layer, Parameterization, Spec};

@@ -1,0 +1,8 @@
+//! One verb a file.
+
+pub mod activations;
+pub mod doctor;
+pub mod evaluate;
+pub mod fit;
+pub mod kernel;
+pub mod predict;

@@ -1,0 +1,182 @@
+//! Kernel matrices assembled from a fixed grid of tiles.
+//!
+//! The grid does not depend on the number of threads and every tile is computed by one thread, so neither does any bit of the result.
+//! A symmetric matrix computes the tiles of one triangle and writes each twice.
+
+use crate::error::{Error, Result};
+use crate::kernel::{Get, Grams, Kernel, Precision, TILE, TileOut};
+use crate::linalg::{Mat, MatRef};
+use crate::resources::Resources;
+
+use rayon::prelude::*;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// The symmetric matrices K(x, x), n x n.
+pub fn symmetric<T: Precision, K: Kernel<T>>(
+    kernel: &K,
+    x: MatRef<'_, T>,
+    get: Get,
+    resources: &Resources,
+) -> Result<Grams<T>> {
+    reserve::<T>(x.rows(), x.rows(), get, resources)?;
+    let samples = kernel.prepare(x, "x", resources)?;
+    let n = kernel.len(&samples);
+    let mut out = Output::<T>::zeros(n, n, get);
+    let mut blocks = out.blocks();
+    let mut tasks = Vec::with_capacity(blocks.len() / 2 + n);
+    let width = n.div_ceil(TILE);
+    for i in 0..width {
+        for j in i..width {
+            let upper = std::mem::take(&mut blocks[i * width + j]);
+            let lower = std::mem::take(&mut blocks[j * width + i]);
+            tasks.push(Task { i, j, at: upper, mirror: lower });
+        }
+    }
+    compute(kernel, &samples, &samples, get, tasks, resources)?;
+    let (nngp, ntk) = kernel.diagonal(&samples);
+    for (matrix, diagonal) in [(&mut out.nngp, nngp), (&mut out.ntk, ntk)] {
+        if let Some(matrix) = matrix {
+            for (i, &value) in diagonal.iter().enumerate() {
+                matrix[(i, i)] = T::from_f64(value);
+            }
+        }
+    }
+    Ok(Grams { nngp: out.nngp, ntk: out.ntk })
+}
+
+/// The matrices K(x, y), n x m.
+pub fn cross<T: Precision, K: Kernel<T>>(
+    kernel: &K,
+    x: MatRef<'_, T>,
+    y: MatRef<'_, T>,
+    get: Get,
+    resources: &Resources,
+) -> Result<Grams<T>> {
+    reserve::<T>(x.rows(), y.rows(), get, resources)?;
+    let (rows, cols) = (kernel.prepare(x, "x", resources)?, kernel.prepare(y, "x2", resources)?);
+    let mut out = Output::<T>::zeros(kernel.len(&rows), kernel.len(&cols), get);
+    let width = kernel.len(&cols).div_ceil(TILE);
+    let tasks = out
+        .blocks()
+        .into_iter()
+        .enumerate()
+        .map(|(k, at)| Task { i: k / width, j: k % width, at, mirror: Block::default() })
+        .collect();
+    compute(kernel, &rows, &cols, get, tasks, resources)?;
+    Ok(Grams { nngp: out.nngp, ntk: out.ntk })
+}
+
+/// Bytes of the matrices of an n x m job.
+pub fn bytes<T>(n: usize, m: usize, get: Get) -> u64 {
+    n as u64 * m as u64 * size_of::<T>() as u64 * get.matrices() as u64
+}
+
+fn reserve<T>(n: usize, m: usize, get: Get, resources: &Resources) -> Result<()> {
+    let what = format!("a kernel matrix of {n} x {m}");
+    resources.reserve(&what, bytes::<T>(n, m, get), "raise --memory, take f32, fewer rows, or only one of nngp and ntk")
+}
+
+/// The rows of one tile of the NNGP and of the NTK; empty where not wanted.
+#[derive(Default)]
+struct Block<'a, T> {
+    nngp: Vec<&'a mut [T]>,
+    ntk: Vec<&'a mut [T]>,
+}
+
+struct Task<'a, T> {
+    i: usize,
+    j: usize,
+    at: Block<'a, T>,
+    /// The transposed place; empty on the diagonal and for rectangular matrices.
+    mirror: Block<'a, T>,
+}
+
+struct Output<T> {
+    nngp: Option<Mat<T>>,
+    ntk: Option<Mat<T>>,
+}
+
+impl<T: Precision> Output<T> {
+    fn zeros(n: usize, m: usize, get: Get) -> Self {
+        Self { nngp: get.nngp().then(|| Mat::zeros(n, m)), ntk: get.ntk().then(|| Mat::zeros(n, m)) }
+    }
+
+    /// All tiles, row block by row block.
+    fn blocks(&mut self) -> Vec<Block<'_, T>> {
+        let nngp = self.nngp.as_mut().map(tiles).unwrap_or_default();
+        let ntk = self.ntk.as_mut().map(tiles).unwrap_or_default();
+        let count = nngp.len().max(ntk.len());
+        let (mut nngp, mut ntk) = (nngp.into_iter(), ntk.into_iter());
+        (0..count)
+            .map(|_| Block { nngp: nngp.next().unwrap_or_default(), ntk: ntk.next().unwrap_or_default() })
+            .collect()
+    }
+}
+
+/// Splits a matrix into tiles, each a list of pieces of rows.
+fn tiles<T: Precision>(matrix: &mut Mat<T>) -> Vec<Vec<&mut [T]>> {
+    let (n, m) = (matrix.rows(), matrix.cols());
+    if n == 0 || m == 0 {
+        return Vec::new();
+    }
+    let width = m.div_ceil(TILE);
+    let mut tiles: Vec<Vec<&mut [T]>> = Vec::new();
+    tiles.resize_with(n.div_ceil(TILE) * width, Vec::new);
+    for (i, row) in matrix.as_mut_slice().chunks_exact_mut(m).enumerate() {
+        for (j, piece) in row.chunks_mut(TILE).enumerate() {
+            tiles[i / TILE * width + j].push(piece);
+        }
+    }
+    tiles
+}
+
+fn compute<T: Precision, K: Kernel<T>>(
+    kernel: &K,
+    rows: &K::Samples,
+    cols: &K::Samples,
+    get: Get,
+    tasks: Vec<Task<'_, T>>,
+    resources: &Resources,
+) -> Result<()> {
+    let (total, done) = (tasks.len() as u64, AtomicU64::new(0));
+    let scratch = || (kernel.workspace(get), vec![T::default(); TILE * TILE], vec![T::default(); tangent_len(get)]);
+    resources.install(|| {
+        tasks.into_par_iter().try_for_each_init(scratch, |(workspace, nngp, ntk), task| {
+            resources.check("the kernel matrix")?;
+            kernel.tile(workspace, (rows, task.i), (cols, task.j), TileOut { nngp, ntk }, resources);
+            write(nngp, task.at.nngp, task.mirror.nngp, (task.i, task.j))?;
+            write(ntk, task.at.ntk, task.mirror.ntk, (task.i, task.j))?;
+            resources.progress.update("kernel", done.fetch_add(1, Ordering::Relaxed) + 1, total);
+            Ok(())
+        })
+    })
+}
+
+fn tangent_len(get: Get) -> usize {
+    if get.ntk() { TILE * TILE } else { 0 }
+}
+
+/// Copies a tile to its place and its transpose to the mirror place, refusing values that are not finite.
+fn write<T: Precision>(tile: &[T], at: Vec<&mut [T]>, mirror: Vec<&mut [T]>, (i, j): (usize, usize)) -> Result<()> {
+    let (height, width) = (at.len(), at.first().map_or(0, |row| row.len()));
+    for (r, row) in at.into_iter().enumerate() {
+        let from = &tile[r * TILE..r * TILE + width];
+        if let Some(c) = from.iter().position(|v| !v.to_f64().is_finite()) {
+            return Err(Error::Overflow {
+                at: "the kernel matrix".into(),
+                what: "a value".into(),
+                precision: T::NAME,
+                row: i * TILE + r,
+                column: j * TILE + c,
+                hint: "scale the input down, or compute in f64".into(),
+            });
+        }
+        row.copy_from_slice(from);
+    }
+    for (c, row) in mirror.into_iter().enumerate() {
+        for (r, value) in row.iter_mut().enumerate().take(height) {
+            *value = tile[r * TILE + c];
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,234 @@
+//! What depends on one sample alone: its packed row, its variances at every stage, the constants of its duals, and its
+//! kernel with itself.
+
+use super::program::{Join, Node, Program};
+use crate::dual::Pair;
+use crate::error::{Error, Result};
+use crate::kernel::Precision;
+use crate::kernel::TILE;
+use crate::linalg::MatRef;
+use crate::resources::Resources;
+
+use rayon::prelude::*;
+
+/// Rows are padded to a multiple of this many columns, the widest register of `f32`.
+pub const PAD: usize = 16;
+
+/// Variances at one stage, padded with zeros to whole tiles.
+#[derive(Clone, Debug)]
+pub struct Stage<T> {
+    /// Variances.
+    pub p: Vec<T>,
+    /// Standard deviations.
+    pub sp: Vec<T>,
+}
+
+/// Samples prepared for a [`DenseKernel`](super::DenseKernel).
+#[derive(Clone, Debug)]
+pub struct DenseSamples<T> {
+    /// Number of samples.
+    pub len: usize,
+    /// Columns of the input.
+    pub width: usize,
+    /// `width` rounded up to a multiple of [`PAD`].
+    pub padded_width: usize,
+    /// The rows, padded with zeros to `padded_width` columns and to whole tiles.
+    pub x: Vec<T>,
+    /// 1 / |x|, 0 where x = 0.
+    pub inverse_norm: Vec<T>,
+    /// One a stage.
+    pub stages: Vec<Stage<T>>,
+    /// One a layer with constants: constant i of sample j of tile b at `(b * len + i) * TILE + j`.
+    pub tables: Vec<Vec<T>>,
+    /// NNGP of each sample with itself.
+    pub nngp: Vec<f64>,
+    /// NTK of each sample with itself.
+    pub ntk: Vec<f64>,
+}
+
+/// Variance and tangent kernel of every sample with itself at some stage, in `f64`.
+#[derive(Clone)]
+struct Own {
+    p: Vec<f64>,
+    t: Vec<f64>,
+}
+
+/// Reads `x` and follows every sample through the net.
+pub fn prepare<T: Precision>(
+    program: &Program,
+    width: usize,
+    x: MatRef<'_, T>,
+    what: &str,
+    resources: &Resources,
+) -> Result<DenseSamples<T>> {
+    if x.cols() != width {
+        return Err(Error::Shape {
+            what: what.into(),
+            expected: format!("{width} columns"),
+            found: format!("{} columns", x.cols()),
+        });
+    }
+    x.check_finite(what)?;
+    let (len, padded_width) = (x.rows(), width.next_multiple_of(PAD));
+    let padded = len.next_multiple_of(TILE);
+    let mut packed = vec![T::default(); padded * padded_width];
+    for (i, row) in packed.chunks_exact_mut(padded_width).take(len).enumerate() {
+        row[..width].copy_from_slice(x.row(i));
+    }
+    let square = |i: usize| x.row(i).iter().map(|v| v.to_f64() * v.to_f64()).sum::<f64>();
+    let squares: Vec<f64> = (0..len).map(square).collect();
+    let inverse = |&s: &f64| T::from_f64(if s > 0.0 { 1.0 / s.sqrt() } else { 0.0 });
+    let mut inverse_norm: Vec<T> = squares.iter().map(inverse).collect();
+    inverse_norm.resize(padded, T::default());
+
+    let mut walk = Walk { stages: Vec::new(), tables: Vec::new(), what };
+    walk.stages.resize_with(program.stages, || Stage { p: Vec::new(), sp: Vec::new() });
+    walk.tables.resize_with(program.tables, Vec::new);
+    let input = Own { p: squares.iter().map(|s| s / width as f64).collect(), t: vec![0.0; len] };
+    walk.enter(0, &input, "the input")?;
+    let own = resources.install(|| walk.chain(&program.nodes, input))?;
+    Ok(DenseSamples {
+        len,
+        width,
+        padded_width,
+        x: packed,
+        inverse_norm,
+        stages: walk.stages,
+        tables: walk.tables,
+        nngp: own.p,
+        ntk: own.t,
+    })
+}
+
+struct Walk<'a, T> {
+    stages: Vec<Stage<T>>,
+    tables: Vec<Vec<T>>,
+    what: &'a str,
+}
+
+impl<T: Precision> Walk<'_, T> {
+    /// Records the variances of a stage, or says which sample is out of range behind which layer.
+    fn enter(&mut self, stage: usize, own: &Own, layer: &str) -> Result<()> {
+        let in_range = |v: f64| v.is_finite() && T::from_f64(v).to_f64().is_finite();
+        if let Some(row) = (0..own.p.len()).find(|&i| !in_range(own.p[i]) || !in_range(own.t[i])) {
+            return Err(Error::Overflow {
+                at: format!("{} of {}", layer, self.what),
+                what: "the variance".into(),
+                precision: T::NAME,
+                row,
+                column: row,
+                hint: "scale the input down, or use an activation that does not grow as fast".into(),
+            });
+        }
+        let padded = own.p.len().next_multiple_of(TILE);
+        let fill = |f: fn(f64) -> f64| {
+            let mut v: Vec<T> = own.p.iter().map(|&p| T::from_f64(f(p))).collect();
+            v.resize(padded, T::default());
+            v
+        };
+        self.stages[stage] = Stage { p: fill(|p| p), sp: fill(f64::sqrt) };
+        Ok(())
+    }
+
+    fn chain(&mut self, nodes: &[Node], mut own: Own) -> Result<Own> {
+        for node in nodes {
+            own = self.node(node, own)?;
+        }
+        Ok(own)
+    }
+
+    fn node(&mut self, node: &Node, mut own: Own) -> Result<Own> {
+        let (after, name) = match node {
+            Node::Affine { affine, after } => {
+                let g = affine.tangent;
+                for (p, t) in own.p.iter_mut().zip(&mut own.t) {
+                    let out = affine.w2 * *p + affine.b2;
+                    *t = g.carry * *t + g.from_input * *p + g.from_output * out + g.constant;
+                    *p = out;
+                }
+                (*after, "a dense layer")
+            }
+            Node::Dual { dual, constants, after, at } => {
+                self.tables[*constants] = tile_constants(dual.as_ref(), &own.p);
+                own.p.par_iter_mut().zip(&mut own.t).for_each(|(p, t)| {
+                    let s = p.sqrt();
+                    let delta = if *p > 0.0 { 0.0 } else { 1.0 };
+                    *t *= dual.pair(Pair { c: *p, p: *p, q: *p, sp: s, sq: s, delta }).kdot;
+                    *p = dual.variance(*p);
+                });
+                (*after, at.as_str())
+            }
+            Node::LayerNorm { eps, scale, after } => {
+                let scales: Vec<f64> =
+                    own.p.iter().map(|p| if p + eps > 0.0 { 1.0 / (p + eps).sqrt() } else { 0.0 }).collect();
+                for ((p, t), s) in own.p.iter_mut().zip(&mut own.t).zip(&scales) {
+                    *p *= s * s;
+                    *t *= s * s;
+                }
+                let mut table: Vec<T> = scales.into_iter().map(T::from_f64).collect();
+                table.resize(own.p.len().next_multiple_of(TILE), T::default());
+                self.tables[*scale] = table;
+                (*after, "layer_norm")
+            }
+            Node::Dropout { keep, after } => {
+                own.p.iter_mut().chain(&mut own.t).for_each(|v| *v /= keep);
+                (*after, "dropout")
+            }
+            Node::Join { join, branches, after } => {
+                let ends: Vec<Own> = branches.iter().map(|b| self.chain(b, own.clone())).collect::<Result<_>>()?;
+                own = join_own(join, &ends, own.p.len());
+                (*after, "a junction of branches")
+            }
+        };
+        self.enter(after, &own, name)?;
+        Ok(own)
+    }
+}
+
+/// Constants of every sample, tile by tile; equal variances are computed once.
+fn tile_constants<T: Precision>(dual: &dyn crate::dual::DynDual, p: &[f64]) -> Vec<T> {
+    let len = dual.constants_len();
+    if len == 0 {
+        return Vec::new();
+    }
+    let mut table = vec![T::default(); p.len().next_multiple_of(TILE) * len];
+    table.par_chunks_exact_mut(len * TILE).zip(p.par_chunks(TILE)).for_each(|(block, p)| {
+        let mut out = vec![0.0; len];
+        let mut last = f64::NAN;
+        for (j, &v) in p.iter().enumerate() {
+            if v != last {
+                dual.constants(v, &mut out);
+                last = v;
+            }
+            for (i, &value) in out.iter().enumerate() {
+                block[i * TILE + j] = T::from_f64(value);
+            }
+        }
+    });
+    table
+}
+
+fn join_own(join: &Join, ends: &[Own], len: usize) -> Own {
+    match join {
+        Join::Sum(weights) => {
+            let mut sum = Own { p: vec![0.0; len], t: vec![0.0; len] };
+            for (end, w) in ends.iter().zip(weights) {
+                for i in 0..len {
+                    sum.p[i] += w * end.p[i];
+                    sum.t[i] += w * end.t[i];
+                }
+            }
+            sum
+        }
+        Join::Product => {
+            let mut product = Own { p: vec![1.0; len], t: vec![0.0; len] };
+            for end in ends {
+                for i in 0..len {
+                    product.t[i] = product.t[i] * end.p[i] + end.t[i] * product.p[i];
+                    product.p[i] *= end.p[i];
+                }
+            }
+            product
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! What is to be predicted: numbers or classes.
+
+use super::frame::{Column, Values};
+use crate::error::{Error, Result};
+use crate::linalg::Mat;
+use serde::{Deserialize, Serialize};
+
+/// Most different integers that are taken as classes without being told.
+pub const MAX_INTEGER_CLASSES: usize = 20;
+
+/// The kind of prediction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Task {
+    /// One of several classes.
+    Classification,
+    /// One or more numbers.
+    Regression,
+}
+
+/// Targets of training or test rows.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Target {
+    /// Numbers: n x k.
+    Numbers {
+        /// One name a column.
+        names: Vec<String>,
+        /// The values.
+        values: Mat<f64>,
+    },
+    /// Classes.
+    Classes {
+        /// Name of the target.
+        name: String,
+        /// The classes, sorted: as numbers if all are numbers, else as words.
+        labels: Vec<String>,
+        /// For each row the number of its class.
+        codes: Vec<usize>,
+    },
+}
+
+impl Target {
+    /// Reads target columns. `task`: `None` takes words as classes, and a single column of at most
+    /// [`MAX_INTEGER_CLASSES`] different integers that each occur five times on average too; everything else as numbers.
+    ///
+    /// ```
+    /// use dualnet::model::{Column, Target, Values};
+    /// let kind = Column { name: "kind".into(), values: Values::Words(vec!["oak".into(), "fir".into()]) };
+    /// let Target::Classes { labels, codes, .. } = Target::from_columns(&[kind], None)? else { unreachable!() };
+    /// assert_eq!(labels, ["fir", "oak"]);
+    /// assert_eq!(codes, [1, 0]);
+    /// # Ok::<(), dualnet::Error>(())
+    /// ```
+    pub fn from_columns(columns: &[Column], task: Option<Task>) -> Result<Self> {
+        let Some(first) = columns.first() else {
+            return Err(invalid("the target", "at least one column", "none", "name it with --target"));
+        };
+        let classes = match (task, columns.len()) {
+            (Some(task), _) => task == Task::Classification,
+            (None, 1) => match &first.values {
+                Values::Words(_) => true,
+                Values::Numbers(v) => few_integers(v),
+            },
+            (None, _) => false,
+        };
+        if classes {
+            if columns.len() > 1 {
+                return Err(invalid("the target", "one column of classes", "several columns", "fit one model for each"));
+            }
+            return Ok(Self::classes(first));
+        }
+        let mut values = Mat::zeros(first.values.len(), columns.len());
+        for (j, column) in columns.iter().enumerate() {
+            let Values::Numbers(v) = &column.values else {
+                return Err(invalid(
+                    &format!("target {:?}", column.name),
+                    "numbers",
+                    "words",
+                    "leave out --task regression, or choose another target",
+                ));
+            };
+            if v.len() != values.rows() {
+                return Err(Error::Shape {
+                    what: format!("target {:?}", column.name),
+                    expected: format!("{} entries", values.rows()),
+                    found: format!("{}", v.len()),
+                });
+            }
+            for (i, &x) in v.iter().enumerate() {
+                values[(i, j)] = x;
+            }
+        }
+        Ok(Self::Numbers { names: columns.iter().map(|c| c.name.clone()).collect(), values })
+    }
+
+    fn classes(column: &Column) -> Self {
+        let words: Vec<String> = match &column.values {
+            Values::Words(v) => v.clone(),
+            Values::Numbers(v) => v.iter().map(|x| x.to_string()).collect(),
+        };
+        let mut labels: Vec<String> = words.iter().cloned().collect::<std::collections::BTreeSet<_>>().into_iter().collect();
+        if let Some(numbers) = labels.iter().map(|l| l.parse::<f64>().ok()).collect::<Option<Vec<f64>>>() {
+            let mut order: Vec<usize> = (0..labels.len()).collect();
+            order.sort_by(|&a, &b| numbers[a].total_cmp(&numbers[b]));
+            labels = order.into_iter().map(|i| labels[i].clone()).collect();
+        }
+        let code: std::collections::HashMap<&str, usize> = labels.iter().enumerate().map(|(i, l)| (l.as_str(), i)).collect();
+        let codes = words.iter().map(|w| code[w.as_str()]).collect();
+        Self::Classes { name: column.name.clone(), labels, codes }
+    }
+
+    /// The kind of prediction this asks for.
+    pub fn task(&self) -> Task {
+        match self {
+            Target::Numbers { .. } => Task::Regression,
+            Target::Classes { .. } => Task::Classification,
+        }
+    }
+    /// Number of rows.
+    pub fn rows(&self) -> usize {
+        match self {
+            Target::Numbers { values, .. } => values.rows(),
+            Target::Classes { codes, .. } => codes.len(),
+        }
+    }
+    /// What the ridge is solved for: the numbers, or one 0/1 column a class.
+    pub fn matrix(&self) -> Mat<f64> {
+        match self {
+            Target::Numbers { values, .. } => values.clone(),
+            Target::Classes { labels, codes, .. } => {
+                Mat::from_fn(codes.len(), labels.len(), |i, k| f64::from(u8::from(codes[i] == k)))
+            }
+        }
+    }
+    /// The rows named, in that order; classes keep their numbers.
+    pub fn select(&self, rows: &[usize]) -> Target {
+        match self {
+            Target::Numbers { names, values } => {
+                Target::Numbers { names: names.clone(), values: values.as_ref().select_rows(rows) }
+            }
+            Target::Classes { name, labels, codes } => Target::Classes {
+                name: name.clone(),
+                labels: labels.clone(),
+                codes: rows.iter().map(|&i| codes[i]).collect(),
+            },
+        }
+    }
+}
+
+/// At most [`MAX_INTEGER_CLASSES`] different integers, each five times on average.
+fn few_integers(values: &[f64]) -> bool {
+    let mut seen = std::collections::BTreeSet::new();
+    for x in values {
+        if x.fract() != 0.0 || x.abs() > 1e15 {
+            return false;
+        }
+        seen.insert(*x as i64);
+        if seen.len() > MAX_INTEGER_CLASSES {
+            return false;
+        }
+    }
+    !seen.is_empty() && values.len() >= 5 * seen.len()
+}
+
+fn invalid(what: &str, expected: &str, found: &str, hint: &str) -> Error {
+    Error::Invalid { what: what.into(), expected: expected.into(), found: found.into(), hint: hint.into() }
+}
