@@ -16,6 +16,7 @@ const BOUNDS: [(&str, f64, f64); 9] = [
     ("tanh", 2.0, 2.0),
 ];
 
+#[inline(always)]
 fn evaluate<R: Real>(name: &str, x: R, y: R) -> R {
     match name {
         "acos_one_minus" => x.acos_one_minus(),
@@ -40,6 +41,7 @@ struct Apply<'a, T> {
 
 impl<T: Element> Kernel for Apply<'_, T> {
     type Output = Vec<T>;
+    #[inline(always)]
     fn run<V: Vector>(self, simd: V) -> Vec<T> {
         let lanes = T::Lanes::<V>::LANES;
         let mut out = vec![T::default(); self.x.len().next_multiple_of(lanes)];
