@@ -7,13 +7,18 @@ use std::f64::consts::FRAC_2_PI;
 
 /// x = n pi / 2 + r + tail with |r| <= pi / 4, and n once more as an integer in the low bits of a number.
 ///
-/// Multiples of the first two pieces of pi / 2 are exact as long as |x| <= `TRIG_LIMIT`.
+/// In double precision multiples of the first two pieces of pi / 2 are exact as long as |x| <= `TRIG_LIMIT`, and so is
+/// `tail`. In single precision they are not, but the first difference is, and one rounding of each of the other two is
+/// affordable.
 #[inline(always)]
 fn reduce<R: Bits>(x: R) -> (R, R, R) {
     let (n, quadrant) = x.round_multiple(FRAC_2_PI);
     let pieces = R::Scalar::FRAC_PI_2;
     let first = n.fused(n.lit(-pieces[0]), x);
     let second = n.fused(n.lit(-pieces[1]), first);
+    if !R::EXACT_PRODUCTS {
+        return (n.fused(n.lit(-pieces[2]), second), x.lit(0.0), quadrant);
+    }
     let lost = n.fused(n.lit(-pieces[1]), first - second);
     let third = n.fused(n.lit(-pieces[2]), lost);
     let r = second + third;
