@@ -69,10 +69,11 @@ class Tables:
             body = "&[" + "".join(f"\n        {v!r}," for v in values) + "\n    ]" if slices else repr(values)
             out.append(f"    const {name}: {kind} = {body};")
 
-    def fit(self, name, doc, f, w, a, b, degree64, degree32, b32=None):
+    def fit(self, name, doc, f, w, a, b, degree64, degree32, b32=None, lift32=lambda x: 0):
         columns = []
         for bits, degree, end in ((64, degree64, b), (32, degree32, b32 or b)):
-            c, worst = remez(f, w, a, end, degree)
+            target = f if bits == 64 else lambda x: f(x) + lift32(x)
+            c, worst = remez(target, w, a, end, degree)
             print(f"{name}, {bits} bit: degree {degree}, error 2^{float(log(worst, 2)):.2f}", file=sys.stderr)
             columns.append([float(v) if bits == 64 else single(v) for v in c])
         self.add(name, doc, *columns)
@@ -129,8 +130,10 @@ def main():
           at(-mpf(1) / 3, lambda z: (tanh(sqrt(z)) - sqrt(z)) / sqrt(z) ** 3), lambda z: z, 0, mpf("0.303"), 9, 4)
     t.fit("ATAN", "`(atan a - a) / a^3` in `a^2`, for |a| <= 1",
           at(-mpf(1) / 3, lambda z: (atan(sqrt(z)) - sqrt(z)) / sqrt(z) ** 3), lambda z: z, 0, 1, 18, 7)
+    # The last term lets no rounding of sqrt(2) push single precision below the right angle at d = 1, where it is cut.
     t.fit("ACOS", "`(acos(1 - d) / sqrt(2 d) - 1) / d` for 0 <= d <= 1",
-          at(mpf(1) / 12, lambda d: (2 * asin(sqrt(d / 2)) / sqrt(2 * d) - 1) / d), lambda d: d, 0, 1, 17, 6)
+          at(mpf(1) / 12, lambda d: (2 * asin(sqrt(d / 2)) / sqrt(2 * d) - 1) / d), lambda d: d, 0, 1, 17, 6,
+          lift32=lambda d: d**24 * mpf(2) ** -24.4)
     t.fit("ERF", "`erf(x) / x - 1` in `x^2`, for |x| <= 0.84",
           at(2 / sqrt(pi) - 1, lambda z: erf(sqrt(z)) / sqrt(z) - 1), lambda z: 1, 0, mpf("0.706"), 10, 5)
     t.fit("ERFC", "`-ln(erfc x) / x` for 0.84 <= x <= 5.95 (3.95 in single precision)",

@@ -2,7 +2,7 @@
 
 use super::bits::Bits;
 use super::coefficients::Tables;
-use super::poly::two_chains;
+use super::poly::polynomial;
 use std::f64::consts::{FRAC_PI_2, PI};
 
 /// atan of the smaller coordinate over the larger, then moved into its octant.
@@ -16,7 +16,7 @@ pub(super) fn atan2<R: Bits>(y: R, x: R) -> R {
     let ratio = low / low.lit(R::LEAST).max(high);
     let ratio = R::select(low.lit(R::LARGEST).lt(low), low.lit(1.0), ratio);
     let z = ratio * ratio;
-    let angle = (z * ratio).mul_add(two_chains(z, R::Scalar::ATAN), ratio);
+    let angle = (z * ratio).mul_add(polynomial(z, R::Scalar::ATAN), ratio);
 
     let angle = angle.xor(x.sign());
     let angle = R::select(steep, -angle, angle);

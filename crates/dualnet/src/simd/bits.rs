@@ -16,6 +16,8 @@ pub(super) trait Bits: Real {
     const BIAS: f64;
     /// Where e^x certainly is 0, and where it certainly is infinite; 2^(n/2) is normal for every n between.
     const EXP_RANGE: (f64, f64);
+    /// Are multiples of the first two pieces of pi / 2 by n < 2^20 exact?
+    const EXACT_PRODUCTS: bool;
     /// Largest argument of the vector reduction modulo pi / 2.
     const TRIG_LIMIT: f64;
     /// From here on erf rounds to 1.
@@ -69,6 +71,7 @@ macro_rules! bits {
             const ROUND: f64 = 1.5 * (1u64 << $mantissa) as f64;
             const BIAS: f64 = $biggest as f64;
             const EXP_RANGE: (f64, f64) = $range;
+            const EXACT_PRODUCTS: bool = $mantissa >= 52;
             const TRIG_LIMIT: f64 = $trig;
             const ERF_END: f64 = $erf;
             const LEAST: f64 = $t::from_bits(1) as f64;

@@ -2,7 +2,7 @@
 
 use super::bits::Bits;
 use super::coefficients::Tables;
-use super::poly::horner;
+use super::poly::polynomial;
 use std::f64::consts::LOG2_E;
 
 /// x = n ln 2 + r + tail, with an integer n and |r| <= ln 2 / 2.
@@ -23,7 +23,7 @@ fn reduce<R: Bits>(x: R) -> (R, R, R) {
 #[inline(always)]
 fn split<R: Bits>(x: R) -> (R, R) {
     let (n, r, _) = reduce(x);
-    let p = (r * r).mul_add(horner(r, R::Scalar::EXP), r) + 1.0;
+    let p = (r * r).mul_add(polynomial(r, R::Scalar::EXP), r) + 1.0;
     (p, n)
 }
 
@@ -56,7 +56,7 @@ pub(super) fn exp_m1<R: Bits>(x: R) -> R {
     let lowest = 2.0 * R::EPS.ln();
     let x = x.lit(lowest).max(x.lit(highest).min(x));
     let (n, r, tail) = reduce(x);
-    let curve = (r * r).mul_add(horner(r, R::Scalar::EXP), tail);
+    let curve = (r * r).mul_add(polynomial(r, R::Scalar::EXP), tail);
     // 2^(n-1) instead of 2^n: the latter overflows at the upper end.
     let half = (n - 1.0).pow2();
     let linear = half.mul_add(r, half - 0.5);

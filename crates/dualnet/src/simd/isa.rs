@@ -26,6 +26,9 @@ pub trait Kernel {
     /// What it gives back.
     type Output;
     /// Runs with registers of `V`.
+    ///
+    /// Implementations, and every function they hand registers to, are `#[inline(always)]`: what is not inlined into
+    /// the entry point is compiled without its instruction set and runs some fifty times slower.
     fn run<V: Vector>(self, simd: V) -> Self::Output;
 }
 
@@ -81,8 +84,9 @@ pub trait Vector: Simd {
         let shift = self.splat_f32s(SHIFT_F32);
         let first = self.mul_add_e_f32s(n, self.splat_f32s(0.5), shift);
         let second = self.add_f32s(n, self.sub_f32s(self.splat_f32s(2.0 * SHIFT_F32), first));
-        let power = |n| self.transmute_f32s_u32s(self.shl_u32s::<23>(self.transmute_u32s_f32s(n)));
-        self.mul_f32s(self.mul_f32s(x, power(first)), power(second))
+        let first = self.transmute_f32s_u32s(self.shl_u32s::<23>(self.transmute_u32s_f32s(first)));
+        let second = self.transmute_f32s_u32s(self.shl_u32s::<23>(self.transmute_u32s_f32s(second)));
+        self.mul_f32s(self.mul_f32s(x, first), second)
     }
     /// `x 2^n` for integers |n| <= 2044.
     #[inline(always)]
@@ -90,8 +94,9 @@ pub trait Vector: Simd {
         let shift = self.splat_f64s(SHIFT_F64);
         let first = self.mul_add_e_f64s(n, self.splat_f64s(0.5), shift);
         let second = self.add_f64s(n, self.sub_f64s(self.splat_f64s(2.0 * SHIFT_F64), first));
-        let power = |n| self.transmute_f64s_u64s(self.shl_u64s::<52>(self.transmute_u64s_f64s(n)));
-        self.mul_f64s(self.mul_f64s(x, power(first)), power(second))
+        let first = self.transmute_f64s_u64s(self.shl_u64s::<52>(self.transmute_u64s_f64s(first)));
+        let second = self.transmute_f64s_u64s(self.shl_u64s::<52>(self.transmute_u64s_f64s(second)));
+        self.mul_f64s(self.mul_f64s(x, first), second)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::bits::Bits;
 use super::coefficients::Tables;
-use super::poly::horner;
+use super::poly::polynomial;
 
 /// ln x = k ln 2 + ln(1 + f), with ln(1 + f) = 2 artanh(s), s = f / (2 + f): a division, but a third of the terms
 /// that a polynomial in f needs.
@@ -12,7 +12,7 @@ pub(super) fn ln<R: Bits>(x: R) -> R {
     let f = mantissa - 1.0;
     let s = f / (f + 2.0);
     let z = s * s;
-    let bend = z * horner(z, R::Scalar::LN);
+    let bend = z * polynomial(z, R::Scalar::LN);
     let half_square = f * f * 0.5;
     // 2 s + s bend = f - half_square + s (half_square + bend): f is exact and the rest small.
     let rest = s.mul_add(half_square + bend, k * R::Scalar::LN_2[1]);

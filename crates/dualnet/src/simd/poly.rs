@@ -1,25 +1,36 @@
 //! Evaluation of polynomials with constant coefficients, constant term first.
+//!
+//! Plain loops, which unroll: a closure or iterator adaptor over registers would be a function of its own, compiled
+//! without the instruction set that its caller was compiled for.
 
 use super::real::Real;
 
-/// Horner's rule: the fewest operations, each waiting for the one before.
+/// The polynomial at `x`.
+///
+/// Horner's rule, where each operation waits for the one before; from ten terms on two of them side by side, the low
+/// and the high terms, since few registers are in flight at once. (Even and odd terms would need one multiplication
+/// less, but cancel where signs alternate.)
 #[inline(always)]
-pub(super) fn horner<R: Real>(x: R, coefficients: &[f64]) -> R {
-    fold(x, x, coefficients.iter())
+pub(super) fn polynomial<R: Real>(x: R, coefficients: &[f64]) -> R {
+    let terms = coefficients.len();
+    if terms < 10 {
+        return horner(x, coefficients, 0, terms);
+    }
+    let fourth = (x * x) * (x * x);
+    if terms < 16 {
+        return horner(x, coefficients, 4, terms).mul_add(fourth, horner(x, coefficients, 0, 4));
+    }
+    horner(x, coefficients, 8, terms).mul_add(fourth * fourth, horner(x, coefficients, 0, 8))
 }
 
-/// Even and odd powers apart: half the wait for one multiplication more, worth it from about ten terms on.
+/// Terms `first..end`, divided by `x^first`.
 #[inline(always)]
-pub(super) fn two_chains<R: Real>(x: R, coefficients: &[f64]) -> R {
-    let square = x * x;
-    let even = fold(x, square, coefficients.iter().step_by(2));
-    let odd = fold(x, square, coefficients.iter().skip(1).step_by(2));
-    odd.mul_add(x, even)
-}
-
-#[inline(always)]
-fn fold<'a, R: Real>(like: R, x: R, coefficients: impl DoubleEndedIterator<Item = &'a f64>) -> R {
-    let mut from_last = coefficients.rev().map(|&c| like.lit(c));
-    let last = from_last.next().unwrap_or(like.lit(0.0));
-    from_last.fold(last, |sum, c| sum.mul_add(x, c))
+fn horner<R: Real>(x: R, coefficients: &[f64], first: usize, end: usize) -> R {
+    let mut i = end - 1;
+    let mut sum = x.lit(coefficients[i]);
+    while i > first {
+        i -= 1;
+        sum = sum.mul_add(x, x.lit(coefficients[i]));
+    }
+    sum
 }
