@@ -1,24 +1,32 @@
 //! From columns to the numbers a kernel sees; learned on the training rows, saved with the model.
 //!
-//! Numbers are standardised and clipped at three standard deviations, words become one 0/1 column a level. Columns that say nothing are left out.
-//! Rows are not normalised: on 57 tables that cost .012 of accuracy and .05 of R2 (docs/model.md).
+//! Words become one 0/1 column a level; columns that say nothing are left out. What becomes of numbers is the [`Encoding`].
+//! Afterwards all columns share one factor that makes the mean squared row norm equal to the number of columns, so that the
+//! input variance of a net is 1 on average whatever the mixture of columns. Rows are not normalised one by one: on the 57
+//! tables of bench/tables.py that costs accuracy.
 
+use super::bins::Bins;
+use super::dates::looks_like_dates;
 use super::frame::{Column, Frame, Values};
-use crate::error::{Error, Result};
+use super::invalid;
+use crate::error::Result;
 use crate::linalg::Mat;
 use serde::{Deserialize, Serialize};
 
 /// Most levels of a column of words.
 pub const MAX_LEVELS: usize = 1000;
 
-/// How columns of numbers are scaled.
+/// How columns of numbers are shown to the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Scaling {
-    /// Each column to mean 0 and standard deviation 1, clipped at +-3: for tables.
-    Columns,
-    /// Each column to mean 0, all by one factor (mean variance 1): for pixels, which share a unit.
-    Global,
+pub enum Encoding {
+    /// Each column to mean 0 and standard deviation 1, clipped at +-3.
+    Plain,
+    /// As `Plain`, and beside it what makes the kernel fall with the distance in ranks ([`Bins`]): counts, codes and skewed
+    /// columns become usable.
+    Binned,
+    /// Each column to mean 0, all by one factor: for pixels, which share a unit.
+    Shared,
 }
 
 /// What becomes of one column.
@@ -27,44 +35,102 @@ pub enum Scaling {
 enum Step {
     /// (x - shift) * factor, clipped.
     Scale { name: String, shift: f64, factor: f64, clip: Option<f64> },
+    /// A block of columns from the rank of x.
+    Bins { name: String, bins: Bins },
     /// One 0/1 column for each level.
     OneHot { name: String, levels: Vec<String> },
-    /// Left out.
-    Drop { name: String, reason: String },
 }
 
 /// Preprocessing learned from a frame.
+///
+/// ```
+/// use dualnet::model::{Column, Encoding, Frame, Preprocess, Values};
+/// let column = Column { name: "x".into(), values: Values::Numbers(vec![1.0, 3.0]) };
+/// let frame = Frame::new(vec![column])?;
+/// let z = Preprocess::learn(&frame, Encoding::Plain)?.apply(&frame)?;
+/// assert_eq!(z.as_slice(), &[-1.0, 1.0]);
+/// # Ok::<(), dualnet::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Preprocess {
+    encoding: Encoding,
     steps: Vec<Step>,
+    /// (name, reason) of the columns left out.
+    dropped: Vec<(String, String)>,
     width: usize,
+    factor: f64,
 }
 
 impl Preprocess {
-    /// Learns from the training rows. Errors: no rows, no column that varies, more than [`MAX_LEVELS`] levels, words that look like dates.
-    pub fn learn(frame: &Frame, scaling: Scaling) -> Result<Self> {
+    /// Learns from the training rows. Errors: no rows, no column that varies, more than [`MAX_LEVELS`] levels, words that are dates.
+    pub fn learn(frame: &Frame, encoding: Encoding) -> Result<Self> {
         if frame.rows() == 0 {
             return Err(invalid("the data", "at least one row", "none", "check the file"));
         }
-        let moments: Vec<Option<(f64, f64)>> = frame.columns().iter().map(|c| moments(&c.values)).collect();
-        let varying: Vec<f64> = moments.iter().flatten().map(|m| m.1).filter(|&v| v > 0.0).collect();
-        let mean_variance = varying.iter().sum::<f64>() / varying.len().max(1) as f64;
-        let steps: Vec<Step> = frame
-            .columns()
-            .iter()
-            .zip(&moments)
-            .map(|(column, moments)| step(column, *moments, scaling, mean_variance))
-            .collect::<Result<_>>()?;
-        let width = steps.iter().map(Step::width).sum();
-        if width == 0 {
-            return Err(invalid(
-                "the input columns",
-                "at least one that varies",
-                "only constant columns",
-                "check that the target was not the only informative column",
-            ));
+        let mut this = Self { encoding, steps: Vec::new(), dropped: Vec::new(), width: 0, factor: 1.0 };
+        for column in frame.columns() {
+            match &column.values {
+                Values::Numbers(v) => this.learn_numbers(&column.name, v)?,
+                Values::Words(v) => this.learn_words(&column.name, v)?,
+            }
         }
-        Ok(Self { steps, width })
+        this.width = this.steps.iter().map(Step::width).sum();
+        if this.width == 0 {
+            let hint = "check that the target was not the only informative column";
+            return Err(invalid("the input columns", "at least one that varies", "only constant columns", hint));
+        }
+        let encoded = this.encode(frame)?;
+        let square: f64 = encoded.as_slice().iter().map(|x| x * x / frame.rows() as f64).sum();
+        this.factor = (this.width as f64 / square).sqrt();
+        Ok(this)
+    }
+
+    fn learn_numbers(&mut self, name: &str, values: &[f64]) -> Result<()> {
+        if values.iter().all(|x| x == &values[0]) {
+            self.dropped.push((name.into(), "constant".into()));
+            return Ok(());
+        }
+        let (mean, variance) = moments(values);
+        let (factor, clip) = match self.encoding {
+            Encoding::Plain | Encoding::Binned => (1.0 / variance.sqrt(), Some(3.0)),
+            Encoding::Shared => (1.0, None),
+        };
+        if !factor.is_finite() || !mean.is_finite() || factor == 0.0 {
+            let found = format!("mean {mean:e}, variance {variance:e}");
+            return Err(invalid(&format!("column {name:?}"), "a spread that can be standardised", &found, "rescale it"));
+        }
+        self.steps.push(Step::Scale { name: name.into(), shift: mean, factor, clip });
+        if self.encoding == Encoding::Binned
+            && let Some(bins) = Bins::learn(values)
+        {
+            self.steps.push(Step::Bins { name: name.into(), bins });
+        }
+        Ok(())
+    }
+
+    fn learn_words(&mut self, name: &str, words: &[String]) -> Result<()> {
+        let what = format!("column {name:?}");
+        let levels: std::collections::BTreeSet<&String> = words.iter().collect();
+        let reason = match levels.len() {
+            1 => Some("constant"),
+            n if n == words.len() && n > 20 => Some("every row has its own word"),
+            _ => None,
+        };
+        if looks_like_dates(words) {
+            let hint = "turn dates into numbers (year, month, weekday, days since ...) or leave the column out";
+            return Err(invalid(&what, "numbers or categories", &format!("dates such as {:?}", words[0]), hint));
+        }
+        if let Some(reason) = reason {
+            self.dropped.push((name.into(), reason.into()));
+            return Ok(());
+        }
+        if levels.len() > MAX_LEVELS {
+            let expected = format!("at most {MAX_LEVELS} different words");
+            let hint = "leave the column out if it is an identifier or free text";
+            return Err(invalid(&what, &expected, &levels.len().to_string(), hint));
+        }
+        self.steps.push(Step::OneHot { name: name.into(), levels: levels.into_iter().cloned().collect() });
+        Ok(())
     }
 
     /// Columns after preprocessing.
@@ -72,71 +138,46 @@ impl Preprocess {
         self.width
     }
 
-    /// Name of the input column behind each output column, with the level for one-hot ones ("colour=red").
-    pub fn feature_names(&self) -> Vec<String> {
-        let mut names = Vec::with_capacity(self.width);
-        for step in &self.steps {
-            match step {
-                Step::Scale { name, .. } => names.push(name.clone()),
-                Step::OneHot { name, levels } => names.extend(levels.iter().map(|l| format!("{name}={l}"))),
-                Step::Drop { .. } => {}
-            }
-        }
-        names
+    /// How columns of numbers are shown to the kernel.
+    pub fn encoding(&self) -> Encoding {
+        self.encoding
     }
 
-    /// Columns left out: (name, reason).
-    pub fn dropped(&self) -> Vec<(&str, &str)> {
-        let pair = |s: &'_ Step| match s {
-            Step::Drop { .. } => true,
-            _ => false,
-        };
-        self.steps
-            .iter()
-            .filter(|s| pair(s))
-            .filter_map(|s| match s {
-                Step::Drop { name, reason } => Some((name.as_str(), reason.as_str())),
-                _ => None,
-            })
-            .collect()
+    /// Columns left out, with the reason.
+    pub fn dropped(&self) -> &[(String, String)] {
+        &self.dropped
     }
 
     /// The numbers of new rows (n x width). Columns are found by name; others are ignored. A level never seen is all zeros.
     pub fn apply(&self, frame: &Frame) -> Result<Mat<f64>> {
+        let mut out = self.encode(frame)?;
+        out.as_mut_slice().iter_mut().for_each(|x| *x *= self.factor);
+        out.as_ref().check_finite("the preprocessed input")?;
+        Ok(out)
+    }
+
+    fn encode(&self, frame: &Frame) -> Result<Mat<f64>> {
         let mut out = Mat::zeros(frame.rows(), self.width);
         let mut at = 0;
         for step in &self.steps {
-            let name = match step {
-                Step::Drop { .. } => continue,
-                Step::Scale { name, .. } | Step::OneHot { name, .. } => name,
-            };
+            let name = step.name();
             let column = frame.column(name).ok_or_else(|| missing(name, frame))?;
-            match (step, &column.values) {
-                (Step::Scale { shift, factor, clip, .. }, Values::Numbers(v)) => {
+            match step {
+                Step::Scale { shift, factor, clip, .. } => {
                     let limit = clip.unwrap_or(f64::INFINITY);
-                    for (i, x) in v.iter().enumerate() {
+                    for (i, x) in numbers(column)?.iter().enumerate() {
                         out[(i, at)] = ((x - shift) * factor).clamp(-limit, limit);
                     }
                 }
-                (Step::OneHot { levels, .. }, Values::Words(v)) => one_hot(&mut out, at, levels, v),
-                (Step::OneHot { levels, .. }, Values::Numbers(v)) => {
-                    let words: Vec<String> = v.iter().map(|x| x.to_string()).collect();
-                    one_hot(&mut out, at, levels, &words);
+                Step::Bins { bins, .. } => {
+                    for (i, &x) in numbers(column)?.iter().enumerate() {
+                        bins.encode(x, &mut out.row_mut(i)[at..at + bins.width()]);
+                    }
                 }
-                (_, Values::Words(v)) => {
-                    let row = v.iter().position(|w| w.parse::<f64>().is_err()).unwrap_or(0);
-                    return Err(invalid(
-                        &format!("column {name:?}"),
-                        "numbers, as in the training data",
-                        &format!("{:?} at row {row}", v.get(row).map_or("", |w| w)),
-                        "give the column the type it had in training",
-                    ));
-                }
-                (Step::Drop { .. }, _) => {}
+                Step::OneHot { levels, .. } => one_hot(&mut out, at, levels, &column.values),
             }
             at += step.width();
         }
-        out.as_ref().check_finite("the preprocessed input")?;
         Ok(out)
     }
 }
@@ -145,100 +186,52 @@ impl Step {
     fn width(&self) -> usize {
         match self {
             Step::Scale { .. } => 1,
+            Step::Bins { bins, .. } => bins.width(),
             Step::OneHot { levels, .. } => levels.len(),
-            Step::Drop { .. } => 0,
+        }
+    }
+    fn name(&self) -> &str {
+        match self {
+            Step::Scale { name, .. } | Step::Bins { name, .. } | Step::OneHot { name, .. } => name,
         }
     }
 }
 
-fn one_hot(out: &mut Mat<f64>, at: usize, levels: &[String], words: &[String]) {
-    for (i, word) in words.iter().enumerate() {
+fn one_hot(out: &mut Mat<f64>, at: usize, levels: &[String], values: &Values) {
+    let mut set = |i: usize, word: &String| {
         if let Ok(level) = levels.binary_search(word) {
             out[(i, at + level)] = 1.0;
         }
+    };
+    match values {
+        Values::Words(v) => v.iter().enumerate().for_each(|(i, w)| set(i, w)),
+        // A column of codes may come without its one odd word in new data.
+        Values::Numbers(v) => v.iter().enumerate().for_each(|(i, x)| set(i, &x.to_string())),
     }
 }
 
-/// Mean and population variance; `None` for words. Computed from the first value on, so that a large common offset cancels exactly.
-fn moments(values: &Values) -> Option<(f64, f64)> {
-    let Values::Numbers(v) = values else { return None };
-    let (n, origin) = (v.len() as f64, *v.first()?);
-    let mean = v.iter().map(|x| (x - origin) / n).sum::<f64>();
-    let variance = v.iter().map(|x| (x - origin - mean).powi(2) / n).sum::<f64>();
-    Some((origin + mean, variance))
+/// Mean and population variance, from the first value on, so that a large common offset cancels exactly.
+fn moments(values: &[f64]) -> (f64, f64) {
+    let (n, origin) = (values.len() as f64, values[0]);
+    let mean = values.iter().map(|x| (x - origin) / n).sum::<f64>();
+    let variance = values.iter().map(|x| (x - origin - mean).powi(2) / n).sum::<f64>();
+    (origin + mean, variance)
 }
 
-fn step(column: &Column, moments: Option<(f64, f64)>, scaling: Scaling, mean_variance: f64) -> Result<Step> {
-    let name = column.name.clone();
-    let drop = |reason: &str| Ok(Step::Drop { name: name.clone(), reason: reason.into() });
-    match (&column.values, moments) {
-        (Values::Numbers(v), Some((mean, variance))) => {
-            if v.iter().all(|x| x == &v[0]) {
-                return drop("constant");
-            }
-            let (variance, clip) = match scaling {
-                Scaling::Columns => (variance, Some(3.0)),
-                Scaling::Global => (mean_variance, None),
-            };
-            let factor = 1.0 / variance.sqrt();
-            if !factor.is_finite() || !mean.is_finite() || factor == 0.0 {
-                return Err(invalid(
-                    &format!("column {name:?}"),
-                    "a spread that can be standardised",
-                    &format!("mean {mean:e}, variance {variance:e}"),
-                    "rescale the column",
-                ));
-            }
-            Ok(Step::Scale { name, shift: mean, factor, clip })
+fn numbers(column: &Column) -> Result<&[f64]> {
+    match &column.values {
+        Values::Numbers(v) => Ok(v),
+        Values::Words(v) => {
+            let row = v.iter().position(|w| w.parse::<f64>().is_err()).unwrap_or(0);
+            let found = format!("{:?} at row {row}", v.get(row).map_or("", |w| w));
+            let hint = "give the column the type it had in training";
+            Err(invalid(&format!("column {:?}", column.name), "numbers, as in the training data", &found, hint))
         }
-        (Values::Words(v), _) => {
-            let levels: std::collections::BTreeSet<&String> = v.iter().collect();
-            if levels.len() == 1 {
-                return drop("constant");
-            }
-            if v.iter().all(|w| looks_like_date(w)) {
-                return Err(invalid(
-                    &format!("column {name:?}"),
-                    "numbers or categories",
-                    &format!("dates such as {:?}", v[0]),
-                    "turn dates into numbers (year, month, weekday, days since ...) or leave the column out",
-                ));
-            }
-            if levels.len() > MAX_LEVELS {
-                return Err(invalid(
-                    &format!("column {name:?}"),
-                    &format!("at most {MAX_LEVELS} different words"),
-                    &format!("{}", levels.len()),
-                    "leave the column out if it is an identifier or free text",
-                ));
-            }
-            if levels.len() == v.len() && v.len() > 20 {
-                return drop("every row has its own word");
-            }
-            Ok(Step::OneHot { name, levels: levels.into_iter().cloned().collect() })
-        }
-        _ => drop("empty"),
     }
 }
 
-/// Year-month-day in digits, in either order, with an optional time behind it.
-fn looks_like_date(word: &str) -> bool {
-    let date = word.split([' ', 'T']).next().unwrap_or("");
-    let parts: Vec<&str> = date.split(['-', '/', '.']).collect();
-    let digits = parts.iter().all(|p| !p.is_empty() && p.len() <= 4 && p.bytes().all(|b| b.is_ascii_digit()));
-    parts.len() == 3 && digits && (parts[0].len() == 4 || parts[2].len() == 4 || parts.iter().all(|p| p.len() <= 2))
-}
-
-fn missing(name: &str, frame: &Frame) -> Error {
+fn missing(name: &str, frame: &Frame) -> crate::Error {
     let known: Vec<&str> = frame.columns().iter().map(|c| c.name.as_str()).take(8).collect();
-    invalid(
-        "the input columns",
-        &format!("a column {name:?}, as in training"),
-        &format!("columns {}", known.join(", ")),
-        "give the new data the columns of the training data",
-    )
-}
-
-fn invalid(what: &str, expected: &str, found: &str, hint: &str) -> Error {
-    Error::Invalid { what: what.into(), expected: expected.into(), found: found.into(), hint: hint.into() }
+    let (expected, found) = (format!("a column {name:?}, as in training"), format!("columns {}", known.join(", ")));
+    invalid("the input columns", &expected, &found, "give the new data the columns of the training data")
 }

@@ -1,6 +1,7 @@
 //! What is to be predicted: numbers or classes.
 
 use super::frame::{Column, Values};
+use super::invalid;
 use crate::error::{Error, Result};
 use crate::linalg::Mat;
 use serde::{Deserialize, Serialize};
@@ -72,12 +73,8 @@ impl Target {
         let mut values = Mat::zeros(first.values.len(), columns.len());
         for (j, column) in columns.iter().enumerate() {
             let Values::Numbers(v) = &column.values else {
-                return Err(invalid(
-                    &format!("target {:?}", column.name),
-                    "numbers",
-                    "words",
-                    "leave out --task regression, or choose another target",
-                ));
+                let hint = "leave out --task regression, or choose another target";
+                return Err(invalid(&format!("target {:?}", column.name), "numbers", "words", hint));
             };
             if v.len() != values.rows() {
                 return Err(Error::Shape {
@@ -160,8 +157,4 @@ fn few_integers(values: &[f64]) -> bool {
         }
     }
     !seen.is_empty() && values.len() >= 5 * seen.len()
-}
-
-fn invalid(what: &str, expected: &str, found: &str, hint: &str) -> Error {
-    Error::Invalid { what: what.into(), expected: expected.into(), found: found.into(), hint: hint.into() }
 }
