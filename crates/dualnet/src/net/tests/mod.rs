@@ -1,0 +1,1 @@
+//! Tests of the net file and the checked net.
