@@ -5,7 +5,7 @@
 //! - [`op`]: what an interpreter walks.
 //! - [`limits`]: how large a net may be.
 //!
-//! A net file is JSON or TOML; contracts and examples are in `docs/net.md`.
+//! A net file is JSON or TOML; every key, the rules and examples are in `docs/net.md`.
 
 mod activations;
 mod branching;
