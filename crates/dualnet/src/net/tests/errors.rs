@@ -28,9 +28,9 @@ fn check(parsed: crate::error::Result<Net>, at: &str, words: &str) {
 fn syntax() {
     whole("{\"layers\": [\"dense\",\n  relu]}", "line 2, column 3", "not valid JSON: expected value");
     whole("{\"layers\": [\"dense\"", "line 1, column 19", "EOF");
-    whole("{\"layers\": [\"dense\"]} x", "line 1, column 24", "trailing");
+    whole("{\"layers\": [\"dense\"]} x", "line 1, column 23", "trailing");
     whole("{\"layers\": [{\"dense\": {\"w_std\": NaN}}]}", "line 1, column 33", "not valid JSON");
-    whole("{\"w_std\": 1e400, \"layers\": []}", "line 1, column 14", "number out of range");
+    whole("{\"w_std\": 1e400, \"layers\": []}", "line 1, column 15", "number out of range");
     check(Net::from_toml("w_std = 1\nlayers = ['dense'\n"), "line 2, column 10", "not valid TOML");
     check(Net::from_toml("w_std = 1\nw_std = 2"), "line 2, column 1", "duplicate key");
     check(Net::from_toml("layers = []\nw_std = é"), "line 2, column 9", "not valid TOML");

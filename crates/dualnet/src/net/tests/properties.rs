@@ -14,18 +14,15 @@ fn std() -> impl Strategy<Value = f64> {
     prop_oneof![Just(1.0), 1e-9..1e9, 0.1..3.0]
 }
 
-fn weights() -> impl Strategy<Value = Weights> {
+fn weights() -> BoxedStrategy<Weights> {
     let b_std = prop_oneof![Just(0.0), std()];
     let scale = option::of([std(), std()]);
-    (option::of(std()), option::of(b_std), 1.0..1e9, scale).prop_map(|(w_std, b_std, width, width_scale)| Weights {
-        w_std,
-        b_std,
-        width: Some(width),
-        width_scale,
-    })
+    (option::of(std()), option::of(b_std), 1.0..1e9, scale)
+        .prop_map(|(w_std, b_std, width, width_scale)| Weights { w_std, b_std, width: Some(width), width_scale })
+        .boxed()
 }
 
-fn activation() -> impl Strategy<Value = Activation> {
+fn activation() -> BoxedStrategy<Activation> {
     let any = || prop_oneof![Just(0.0), Just(1.0), -1e9..1e9];
     prop_oneof![
         proptest::sample::select(vec![
@@ -59,10 +56,16 @@ fn activation() -> impl Strategy<Value = Activation> {
         vec(any(), 1..=25).prop_map(|coefficients| Activation::Polynomial { coefficients }),
         (1e-6..1e9, -1e9..=-1.0).prop_map(|(gamma, shift)| Activation::ExpNormalized { gamma, shift }),
     ]
+    .boxed()
+}
+
+/// A dense layer with 9 channels.
+fn dense(weights: Weights) -> Layer {
+    Layer::Dense(Weights { width: Some(9.0), width_scale: None, ..weights })
 }
 
 /// A weight layer, and an activation behind it.
-fn pair() -> impl Strategy<Value = Vec<Layer>> {
+fn pair() -> BoxedStrategy<Vec<Layer>> {
     let dual = prop_oneof![
         Just(DualChoice::Default),
         (2..=MAX_POINTS).prop_map(DualChoice::Quadrature),
@@ -70,6 +73,7 @@ fn pair() -> impl Strategy<Value = Vec<Layer>> {
     ];
     let padding = || proptest::sample::select(vec![Padding::Same, Padding::Valid, Padding::Circular]);
     let sizes = || vec(1_usize..5, 2);
+    // Boxed, for the stack of builds without optimisation.
     let weight = prop_oneof![
         weights().prop_map(Layer::Dense),
         (weights(), sizes(), sizes(), padding()).prop_map(|(weights, kernel, stride, padding)| Layer::Conv {
@@ -97,13 +101,16 @@ fn pair() -> impl Strategy<Value = Vec<Layer>> {
             b_std: 0.0,
         }),
         prop_oneof![Just(1e-12), 0.0..1.0].prop_map(|eps| Layer::LayerNorm { eps }),
-    ];
-    (weight, activation(), dual, 1e-3..=1.0).prop_map(|(weight, activation, dual, keep)| {
-        let kernel = matches!(activation, Activation::Hermite { .. } | Activation::ExpNormalized { .. });
-        let dual = if kernel { DualChoice::Default } else { dual };
-        let first = Layer::Dense(Weights { width: Some(9.0), ..Weights::default() });
-        vec![first.clone(), weight, Layer::Activation { activation, dual }, Layer::Dropout { keep }, first]
-    })
+    ]
+    .boxed();
+    (weight, activation(), dual, 1e-3..=1.0)
+        .prop_map(|(weight, activation, dual, keep)| {
+            let kernel = matches!(activation, Activation::Hermite { .. } | Activation::ExpNormalized { .. });
+            let dual = if kernel { DualChoice::Default } else { dual };
+            let first = dense(Weights::default());
+            vec![first.clone(), weight, Layer::Activation { activation, dual }, Layer::Dropout { keep }, first]
+        })
+        .boxed()
 }
 
 /// Layers that start anywhere and end Gaussian with 9 channels.
@@ -111,12 +118,12 @@ fn block() -> impl Strategy<Value = Vec<Layer>> {
     // Nothing in a branch moves positions.
     let still =
         pair().prop_filter("keeps positions", |layers| !matches!(layers[1], Layer::Conv { .. } | Layer::Pool { .. }));
-    still.prop_recursive(3, 12, 3, |inner| {
+    still.boxed().prop_recursive(2, 8, 3, |inner| {
         prop_oneof![
-            inner.clone().prop_map(|inner| vec![inner[0].clone(), Layer::Residual(inner)]),
+            inner.clone().prop_map(|inner| vec![dense(Weights::default()), Layer::Residual(inner)]),
             vec(inner.clone(), 1..3).prop_map(|branches| vec![Layer::Sum(branches)]),
-            (inner.clone(), weights()).prop_map(|(inner, w)| vec![Layer::Concat(vec![vec![], inner]), Layer::Dense(w)]),
-            (vec(inner, 1..3), pair()).prop_map(|(branches, pair)| vec![Layer::Product(branches), pair[0].clone()]),
+            (inner.clone(), weights()).prop_map(|(inner, w)| vec![Layer::Concat(vec![vec![], inner]), dense(w)]),
+            vec(inner, 1..3).prop_map(|branches| vec![Layer::Product(branches), dense(Weights::default())]),
         ]
     })
 }
@@ -131,7 +138,7 @@ fn spec() -> impl Strategy<Value = Spec> {
     let parameterization = proptest::sample::select(vec![Parameterization::Ntk, Parameterization::Standard]);
     (parameterization, std(), prop_oneof![Just(0.0), std()], pair(), vec(block(), 0..3), end).prop_map(
         |(parameterization, w_std, b_std, first, blocks, end)| {
-            let start = Layer::Dense(Weights { width: Some(9.0), ..Weights::default() });
+            let start = dense(Weights::default());
             let mut layers = first;
             for block in blocks {
                 layers.extend(block);
@@ -150,9 +157,9 @@ proptest! {
     fn a_net_survives_both_formats(spec in spec()) {
         let net = Net::new(spec.clone()).map_err(|error| TestCaseError::fail(error.to_string()))?;
         prop_assert_eq!(net.spec(), &spec);
-        prop_assert_eq!(Net::from_json(&net.to_json()).unwrap().spec(), &spec);
+        prop_assert_eq!(&Net::from_json(&net.to_json()).unwrap(), &net);
         let toml = toml::to_string(&write::spec(&spec)).unwrap();
-        prop_assert_eq!(Net::from_toml(&toml).unwrap().spec(), &spec);
+        prop_assert_eq!(&Net::from_toml(&toml).unwrap(), &net);
         prop_assert!(net.to_string().len() < 100_000);
         prop_assert!(net.ops(9).is_ok());
         let _ = net.output_positions(&[40, 40]);
