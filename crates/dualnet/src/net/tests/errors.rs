@@ -31,7 +31,7 @@ fn syntax() {
     whole("{\"layers\": [\"dense\"]} x", "line 1, column 23", "trailing");
     whole("{\"layers\": [{\"dense\": {\"w_std\": NaN}}]}", "line 1, column 33", "not valid JSON");
     whole("{\"w_std\": 1e400, \"layers\": []}", "line 1, column 15", "number out of range");
-    check(Net::from_toml("w_std = 1\nlayers = ['dense'\n"), "line 2, column 10", "not valid TOML");
+    check(Net::from_toml("w_std = 1\nlayers = ['dense'\n"), "line 2, column 18", "unclosed array");
     check(Net::from_toml("w_std = 1\nw_std = 2"), "line 2, column 1", "duplicate key");
     check(Net::from_toml("layers = []\nw_std = é"), "line 2, column 9", "not valid TOML");
     check(Net::from_toml("w_std = nan\nlayers = ['dense']"), "w_std", "finite");
