@@ -25,6 +25,18 @@ pub struct Spec {
     pub layers: Vec<Layer>,
 }
 
+impl Default for Spec {
+    /// No layers yet; NTK parameterization, w_std sqrt 2, no biases.
+    fn default() -> Self {
+        Self {
+            parameterization: Parameterization::Ntk,
+            w_std: std::f64::consts::SQRT_2,
+            b_std: 0.0,
+            layers: Vec::new(),
+        }
+    }
+}
+
 /// Which exact or approximate dual serves an activation.
 #[derive(Clone, Copy, Debug, PartialEq, Default)]
 pub enum DualChoice {
