@@ -13,6 +13,7 @@ pub mod error;
 pub mod linalg;
 pub mod net;
 pub mod resources;
+pub mod ridge;
 pub mod simd;
 
 pub use error::{Error, Result};
