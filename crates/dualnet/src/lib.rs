@@ -12,6 +12,7 @@ pub mod dual;
 pub mod error;
 pub mod linalg;
 pub mod net;
+pub mod predict;
 pub mod resources;
 pub mod ridge;
 pub mod simd;
