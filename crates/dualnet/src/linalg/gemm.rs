@@ -74,7 +74,8 @@ pub(super) fn view<T>(a: MatRef<'_, T>) -> faer::MatRef<'_, T> {
 /// The library's mutable view of one of ours.
 pub(super) fn view_mut<T>(a: MatMut<'_, T>) -> faer::MatMut<'_, T> {
     let (rows, cols, stride) = (a.rows(), a.cols(), a.stride());
-    faer::MatMut::from_row_major_slice_with_stride_mut(a.into_data(), rows, cols, stride)
+    // The row-major constructor of faer 0.24.4 swaps the strides of mutable views and writes out of bounds.
+    faer::MatMut::from_column_major_slice_with_stride_mut(a.into_data(), cols, rows, stride).transpose_mut()
 }
 
 fn orient<'a, T>((m, side): Factor<'a, T>) -> faer::MatRef<'a, T> {
