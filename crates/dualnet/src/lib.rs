@@ -14,7 +14,9 @@ pub mod gram;
 pub mod kernel;
 pub mod linalg;
 pub mod net;
+pub mod predict;
 pub mod resources;
+pub mod ridge;
 pub mod simd;
 
 pub use error::{Error, Result};

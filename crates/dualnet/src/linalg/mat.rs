@@ -141,6 +141,23 @@ impl<'a, T> MatRef<'a, T> {
     pub fn data(&self) -> &'a [T] {
         self.data
     }
+    /// The part where the `rows` named cross the `cols` named.
+    pub fn block(&self, rows: std::ops::Range<usize>, cols: std::ops::Range<usize>) -> Result<Self> {
+        if rows.end > self.rows || cols.end > self.cols || rows.is_empty() || cols.is_empty() {
+            let empty = rows.start <= rows.end && cols.start <= cols.end && rows.end <= self.rows;
+            return if empty && cols.end <= self.cols {
+                Ok(Self { data: &[], rows: rows.len(), cols: cols.len(), stride: self.stride })
+            } else {
+                Err(Error::Shape {
+                    what: "block of a matrix".into(),
+                    expected: format!("within {} x {}", self.rows, self.cols),
+                    found: format!("rows {rows:?}, columns {cols:?}"),
+                })
+            };
+        }
+        let data = &self.data[rows.start * self.stride + cols.start..];
+        Ok(Self { data, rows: rows.len(), cols: cols.len(), stride: self.stride })
+    }
 }
 
 impl<T: Copy> MatRef<'_, T> {
@@ -200,6 +217,14 @@ impl<'a, T> MatMut<'a, T> {
     /// The entries, `stride` apart, to write.
     pub fn data_mut(&mut self) -> &mut [T] {
         self.data
+    }
+    /// The entries, `stride` apart, for as long as the view lasted.
+    pub fn into_data(self) -> &'a mut [T] {
+        self.data
+    }
+    /// The first `cols` columns.
+    pub fn left_columns(self, cols: usize) -> Result<Self> {
+        Self::new(self.data, self.rows, cols.min(self.cols), self.stride)
     }
     /// The same view, read only.
     pub fn rb(&self) -> MatRef<'_, T> {

@@ -1,7 +1,16 @@
 //! Linear algebra: row-major matrices, and the products and decompositions that kernels and ridge need.
 //! The only place that names the library underneath.
 
+mod band;
+mod block_tridiagonal;
+pub mod cholesky;
+pub mod eigh;
 pub mod gemm;
 pub mod mat;
 
+pub(crate) use band::{BandReduction, reduce};
+pub(crate) use block_tridiagonal::BlockFactor;
+pub use cholesky::Cholesky;
+pub use eigh::{Eigh, eigh};
+pub use gemm::{Scalar, Update, gemm_nn, gemm_nn_parallel, gemm_nt, gemm_nt_parallel, gemm_tn, gemm_tn_parallel};
 pub use mat::{Mat, MatMut, MatRef};

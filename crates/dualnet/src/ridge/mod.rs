@@ -1,0 +1,13 @@
+//! Ridge regression in the dual: a lambda path with exact leave-one-out, classification, prediction intervals.
+
+pub mod classify;
+pub mod dual;
+pub mod interval;
+pub mod options;
+pub mod path;
+
+pub use classify::{Calibration, ClassScores, one_hot};
+pub use dual::{DualFit, DualPath};
+pub use interval::{IntervalCalibration, Width};
+pub use options::{Centering, DualOptions, LambdaScale, default_path};
+pub use path::{Jitter, PathPoint, best};
