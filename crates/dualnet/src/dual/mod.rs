@@ -7,6 +7,7 @@
 //! by tile.
 
 pub mod hermite;
+pub mod numeric;
 pub mod quadrature_rule;
 pub mod tile;
 

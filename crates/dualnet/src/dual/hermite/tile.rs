@@ -7,7 +7,7 @@
 use super::series::{Outside, Shape, Sums, excess};
 use super::{INVERSE, LINEAR, MEAN, SERIES, SNAPPED, TURN};
 use crate::dual::{Pair, Side, TileMut};
-use crate::simd::{Element, Kernel, Lanes, Real, Vector};
+use crate::simd::{Element, Kernel, Lanes, Vector};
 use std::marker::PhantomData;
 
 pub(super) struct Apply<'a, T, S> {
@@ -65,18 +65,58 @@ fn equal_columns<T: Element>(rows: &Side<'_, T>, cols: &Side<'_, T>, constants: 
     equal
 }
 
+// Plain functions, not closures: a closure would not inherit the instruction set.
+#[inline(always)]
+fn load<V: Vector, T: Element>(simd: V, from: &[T], at: usize) -> T::Lanes<V> {
+    T::Lanes::<V>::load(simd, &from[at..])
+}
+
+#[inline(always)]
+fn splat<V: Vector, T: Element>(simd: V, from: &[T], at: usize) -> T::Lanes<V> {
+    T::Lanes::<V>::splat(simd, from[at])
+}
+
+/// Constants of one row and of a register of columns.
+struct Corner<'a, V, T> {
+    simd: V,
+    rows: Side<'a, T>,
+    cols: Side<'a, T>,
+    row: usize,
+    col: usize,
+}
+
+impl<V: Vector, T: Element> Corner<'_, V, T> {
+    #[inline(always)]
+    fn row(&self, c: usize) -> T::Lanes<V> {
+        splat::<V, T>(self.simd, self.rows.constants, c * self.rows.p.len() + self.row)
+    }
+    #[inline(always)]
+    fn col(&self, c: usize) -> T::Lanes<V> {
+        load::<V, T>(self.simd, self.cols.constants, c * self.cols.p.len() + self.col)
+    }
+    #[inline(always)]
+    fn product(&self, c: usize) -> T::Lanes<V> {
+        self.row(c) * self.col(c)
+    }
+}
+
 #[inline(always)]
 fn load_pair<V: Vector, T: Element>(simd: V, tile: &TileMut<'_, T>, i: usize, j: usize) -> Pair<T::Lanes<V>> {
-    let load = |from: &[T]| T::Lanes::<V>::load(simd, from);
     let at = i * tile.cols.p.len() + j;
     Pair {
-        c: load(&tile.c[at..]),
-        p: T::Lanes::<V>::splat(simd, tile.rows.p[i]),
-        q: load(&tile.cols.p[j..]),
-        sp: T::Lanes::<V>::splat(simd, tile.rows.sp[i]),
-        sq: load(&tile.cols.sp[j..]),
-        delta: load(&tile.delta[at..]),
+        c: load::<V, T>(simd, tile.c, at),
+        p: splat::<V, T>(simd, tile.rows.p, i),
+        q: load::<V, T>(simd, tile.cols.p, j),
+        sp: splat::<V, T>(simd, tile.rows.sp, i),
+        sq: load::<V, T>(simd, tile.cols.sp, j),
+        delta: load::<V, T>(simd, tile.delta, at),
     }
+}
+
+/// The argument y of the series. Loads what it needs anew: few registers should live through the recurrence.
+#[inline(always)]
+fn argument<V: Vector, T: Element, S: Shape>(simd: V, tile: &TileMut<'_, T>, i: usize, j: usize) -> T::Lanes<V> {
+    S::argument(load_pair(simd, tile, i, j).rho())
 }
 
 #[inline(always)]
@@ -93,7 +133,7 @@ fn store<V: Vector, T: Element, S: Shape>(
     image.k.store(&mut tile.c[at..]);
     image.delta.store(&mut tile.delta[at..]);
     if !tile.t.is_empty() {
-        (T::Lanes::<V>::load(simd, &tile.t[at..]) * image.kdot).store(&mut tile.t[at..]);
+        (load::<V, T>(simd, tile.t, at) * image.kdot).store(&mut tile.t[at..]);
     }
 }
 
@@ -104,23 +144,25 @@ const TOGETHER: usize = 4;
 fn uniform<V: Vector, T: Element, S: Shape>(simd: V, tile: &mut TileMut<'_, T>, terms: usize, columns: usize) {
     let lanes = <T::Lanes<V> as Lanes<V, T>>::LANES;
     let n = tile.rows.p.len();
-    let constant = |c: usize| T::Lanes::<V>::splat(simd, tile.rows.constants[c * n]);
-    let square = |c: usize| constant(c) * constant(c);
+    let at = Corner { simd, rows: tile.rows, cols: tile.cols, row: 0, col: 0 };
     let zero = T::Lanes::<V>::splat(simd, T::default());
     let mut tails = Vec::with_capacity(terms);
     let mut total = zero;
     for i in (0..terms).rev() {
-        total = total + square(SERIES + i);
+        total = total + at.product(SERIES + i);
         if i >= S::FIRST {
             tails.push(total);
         }
     }
-    let outside = Outside { mean: square(MEAN), linear: square(LINEAR), inverse: square(INVERSE), excess: zero };
+    let outside =
+        Outside { mean: at.product(MEAN), linear: at.product(LINEAR), inverse: at.product(INVERSE), excess: zero };
     for i in 0..n {
         let mut j = 0;
         while j + TOGETHER * lanes <= columns {
-            let x: [_; TOGETHER] = std::array::from_fn(|b| load_pair(simd, tile, i, j + b * lanes));
-            let y = x.map(|x| S::argument(x.rho()));
+            let mut y = [zero; TOGETHER];
+            for b in 0..TOGETHER {
+                y[b] = argument::<V, T, S>(simd, tile, i, j + b * lanes);
+            }
             let mut sums = [Sums { total, ..Sums::zero(zero) }; TOGETHER];
             for &tail in &tails {
                 for b in 0..TOGETHER {
@@ -128,13 +170,14 @@ fn uniform<V: Vector, T: Element, S: Shape>(simd: V, tile: &mut TileMut<'_, T>, 
                 }
             }
             for b in 0..TOGETHER {
-                store::<V, T, S>(simd, tile, (i, j + b * lanes), &x[b], outside, sums[b]);
+                let x = load_pair(simd, tile, i, j + b * lanes);
+                store::<V, T, S>(simd, tile, (i, j + b * lanes), &x, outside, sums[b]);
             }
             j += TOGETHER * lanes;
         }
         while j < columns {
             let x = load_pair(simd, tile, i, j);
-            let y = S::argument(x.rho());
+            let y = argument::<V, T, S>(simd, tile, i, j);
             let mut sums = Sums { total, ..Sums::zero(zero) };
             for &tail in &tails {
                 sums.descend(y, tail);
@@ -158,31 +201,34 @@ fn general<V: Vector, T: Element, S: Shape, const R: usize>(
     let (rows, cols) = (tile.rows, tile.cols);
     let zero = T::Lanes::<V>::splat(simd, T::default());
     for j in (from..m).step_by(lanes) {
-        let x: [_; R] = std::array::from_fn(|b| load_pair(simd, tile, row + b, j));
-        let y = x.map(|x| S::argument(x.rho()));
+        let mut y = [zero; R];
+        for b in 0..R {
+            y[b] = argument::<V, T, S>(simd, tile, row + b, j);
+        }
         let mut sums = [Sums::zero(zero); R];
         for i in (0..terms).rev() {
-            let col = T::Lanes::<V>::load(simd, &cols.constants[(SERIES + i) * m + j..]);
+            let col = load::<V, T>(simd, cols.constants, (SERIES + i) * m + j);
             let own = &rows.constants[(SERIES + i) * n + row..][..R];
             for b in 0..R {
                 sums[b].total = sums[b].total + T::Lanes::<V>::splat(simd, own[b]) * col;
-                if i >= S::FIRST {
+            }
+            if i >= S::FIRST {
+                for b in 0..R {
                     let tail = sums[b].total;
                     sums[b].descend(y[b], tail);
                 }
             }
         }
-        let column = |c: usize| T::Lanes::<V>::load(simd, &cols.constants[c * m + j..]);
-        let out_sq = T::Lanes::<V>::load(simd, &cols.out_sp[j..]);
+        let out_sq = load::<V, T>(simd, cols.out_sp, j);
         for b in 0..R {
-            let own = |c: usize| T::Lanes::<V>::splat(simd, rows.constants[c * n + row + b]);
-            let product = |c: usize| own(c) * column(c);
-            let (mean, linear) = (product(MEAN), product(LINEAR));
-            let norms = T::Lanes::<V>::splat(simd, rows.out_sp[row + b]) * out_sq;
-            let at_one = S::at_one(x[b].r(), mean, linear, sums[b].total);
-            let excess = excess(norms, at_one, product(TURN), own(SNAPPED) - column(SNAPPED));
-            let outside = Outside { mean, linear, inverse: product(INVERSE), excess };
-            store::<V, T, S>(simd, tile, (row + b, j), &x[b], outside, sums[b]);
+            let at = Corner { simd, rows, cols, row: row + b, col: j };
+            let x = load_pair(simd, tile, row + b, j);
+            let (mean, linear) = (at.product(MEAN), at.product(LINEAR));
+            let norms = splat::<V, T>(simd, rows.out_sp, row + b) * out_sq;
+            let at_one = S::at_one(x.r(), mean, linear, sums[b].total);
+            let excess = excess(norms, at_one, at.product(TURN), at.row(SNAPPED) - at.col(SNAPPED));
+            let outside = Outside { mean, linear, inverse: at.product(INVERSE), excess };
+            store::<V, T, S>(simd, tile, (row + b, j), &x, outside, sums[b]);
         }
     }
 }
