@@ -13,12 +13,15 @@ pub enum Precision {
 
 /// Degree of the default expansion of an activation.
 pub fn default_degree(activation: &Activation, precision: Precision) -> usize {
-    use crate::activation::Parity;
-    let every = activation.core_parity() != Parity::Neither;
-    match (precision, every) {
-        (Precision::F32, true) => 31,
-        (Precision::F32, false) => 20,
-        (Precision::F64, true) => 51,
-        (Precision::F64, false) => 32,
+    let (single, double) = match activation {
+        Activation::Tanh => (27, 57),
+        Activation::Sigmoid | Activation::SigmoidLike | Activation::Erf { .. } => (21, 47),
+        Activation::Silu | Activation::Softplus => (20, 46),
+        Activation::GeluTanh | Activation::Gelu => (24, 56),
+        _ => (14, 28),
+    };
+    match precision {
+        Precision::F32 => single,
+        Precision::F64 => double,
     }
 }

@@ -97,8 +97,7 @@ impl Shape for Full {
         let k = r.mul_add(sums.total - gap, outside.mean);
         let kdot = sums.g - below * sums.h;
         let near = r.mul_add(gap, outside.excess) * outside.inverse;
-        let far = zero.lit(1.0) - k.abs() * outside.inverse;
-        Image { k, kdot, delta: unit(V::select(k.lt(zero), far, near)) }
+        Image { k, kdot, delta: nearest(near, k, outside.inverse) }
     }
 }
 
@@ -120,22 +119,18 @@ impl Shape for Odd {
         let zero = x.c.lit(0.0);
         let size = zero.lit(1.0) - x.delta;
         let rho = size.copysign(x.c);
-        let (y, below) = (size * size, x.sin2());
+        let (y, minus_sin2) = (size * size, x.delta * (x.delta - 2.0));
         let r = x.r();
-        let series = sums.total - below * sums.g;
+        let series = minus_sin2.mul_add(sums.g, sums.total);
         let k = (r * rho).mul_add(series, outside.mean);
-        let slope = sums.g - below * sums.h;
+        let slope = minus_sin2.mul_add(sums.h, sums.g);
         let kdot = (y * 2.0).mul_add(slope, series);
         // W - size Q = delta (W + size (1 + size) G): the distance to the nearer of both ends.
         let gap = (size + y).mul_add(sums.g, sums.total);
         let near = (r * x.delta).mul_add(gap, outside.excess);
-        // |k| = r size Q - A_0 at the negative end.
-        let negative = x.c.lt(zero);
-        let near = V::select(negative, outside.mean.mul_add(zero.lit(2.0), near), near) * outside.inverse;
-        let far = zero.lit(1.0) - k.abs() * outside.inverse;
-        let same = k.lt(zero);
-        let delta = V::select(negative, V::select(same, near, far), V::select(same, far, near));
-        Image { k, kdot, delta: unit(delta) }
+        // The image of the negative end is A_0 - r Q.
+        let near = V::select(x.c.lt(zero), outside.mean.mul_add(zero.lit(2.0), near), near) * outside.inverse;
+        Image { k, kdot, delta: nearest(near, k, outside.inverse) }
     }
 }
 
@@ -159,22 +154,24 @@ impl Shape for Even {
         let rho = (one - x.delta).copysign(x.c);
         let r = x.r();
         let end = V::select(x.c.lt(zero), zero.lit(2.0) - x.delta, x.delta);
-        let below = x.sin2();
-        let series = sums.total - below * sums.g;
-        let k = r.mul_add(rho.mul_add(outside.linear, series), outside.mean);
-        let slope = sums.g - below * sums.h;
+        let minus_sin2 = x.delta * (x.delta - 2.0);
+        let lost = minus_sin2 * sums.g;
+        let k = r.mul_add(rho.mul_add(outside.linear, sums.total + lost), outside.mean);
+        let slope = minus_sin2.mul_add(sums.h, sums.g);
         let kdot = (rho * 2.0).mul_add(slope, outside.linear);
-        let gap = end.mul_add(outside.linear, below * sums.g);
-        let near = r.mul_add(gap, outside.excess) * outside.inverse;
-        let far = one - k.abs() * outside.inverse;
-        Image { k, kdot, delta: unit(V::select(k.lt(zero), far, near)) }
+        let near = r.mul_add(end.mul_add(outside.linear, -lost), outside.excess) * outside.inverse;
+        Image { k, kdot, delta: nearest(near, k, outside.inverse) }
     }
 }
 
-/// Into \[0, 1\]; 1 where a vanishing norm made it NaN.
+/// 1 - |k| / norms in \[0, 1\]; 1 where a vanishing norm makes it NaN. `near` is that for the sign of k that rho foretells, and
+/// exact; for the other sign it exceeds the plain difference, which then serves. The margin covers the rounding of the plain
+/// difference and of the variances behind `inverse`.
 #[inline(always)]
-fn unit<V: Real>(delta: V) -> V {
-    delta.min(delta.lit(1.0)).max(delta.lit(0.0))
+fn nearest<V: Real>(near: V, k: V, inverse: V) -> V {
+    let margin = k.lit(1.0 + 16.0 * V::EPS + 2e-12);
+    let plain = margin - k.abs() * inverse;
+    near.min(plain).min(k.lit(1.0)).max(k.lit(0.0))
 }
 
 /// [`Outside::excess`]: the difference where it is large, half the product of both turns times the squared difference of the
