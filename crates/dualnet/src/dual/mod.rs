@@ -7,7 +7,9 @@
 //! by tile.
 
 pub mod hermite;
+pub mod kernel_only;
 pub mod numeric;
+pub mod quadrature;
 pub mod quadrature_rule;
 pub mod tile;
 

@@ -149,10 +149,7 @@ impl Coefficients {
         self.slopes[..degree].iter().rev().map(|a| a * a).sum()
     }
 
-    /// sqrt of sum (da_l/ds)^2 - (d|a|/ds)^2: how fast the normalised coefficients turn with the standard deviation s.
-    ///
-    /// For two samples at s and s', |a||a'| - sum a_l a'_l is half of the product of their turns times (s - s')^2 when they
-    /// are near.
+    /// How fast the direction of the vector (a_0, .., a_degree) turns with the standard deviation s: an angle per unit of s.
     pub fn turn(&self, degree: usize, s: f64) -> f64 {
         let value = |l: usize| if l == 0 { self.mean } else { s * self.slopes[l - 1] };
         // da_l/ds = (sqrt((l+1)(l+2)) a_(l+2) + l a_l) / s.
@@ -170,6 +167,6 @@ impl Coefficients {
             return 0.0;
         }
         let along = along / square;
-        (0..=degree).rev().map(|l| (rate(l) - along * value(l)).powi(2)).sum::<f64>().sqrt()
+        (0..=degree).rev().map(|l| (rate(l) - along * value(l)).powi(2)).sum::<f64>().sqrt() / square.sqrt()
     }
 }

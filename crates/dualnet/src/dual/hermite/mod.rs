@@ -246,7 +246,7 @@ impl HermiteDual {
         }
         let (mean, linear) = (row[MEAN] * col[MEAN], row[LINEAR] * col[LINEAR]);
         let at_one = S::at_one(x.r(), mean, linear, sums.total);
-        let excess = excess(out_sp * out_sq, at_one, row[TURN] * col[TURN], row[SNAPPED] - col[SNAPPED]);
+        let excess = excess(out_sp * out_sq, at_one, row[TURN] + col[TURN], row[SNAPPED] - col[SNAPPED]);
         S::image(&x, Outside { mean, linear, inverse: row[INVERSE] * col[INVERSE], excess }, sums)
     }
 }

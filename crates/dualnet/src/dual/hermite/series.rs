@@ -174,11 +174,12 @@ fn nearest<V: Real>(near: V, k: V, inverse: V) -> V {
     near.min(plain).min(k.lit(1.0)).max(k.lit(0.0))
 }
 
-/// [`Outside::excess`]: the difference where it is large, half the product of both turns times the squared difference of the
-/// standard deviations where rounding would swamp it.
+/// [`Outside::excess`]: the difference where it is large. Where rounding would swamp it, from the angle between both vectors
+/// a_l, the integral of their turns over the standard deviation, by the trapezoidal rule: norms angle^2 / 2.
 #[inline(always)]
 pub(super) fn excess<V: Real>(norms: V, at_one: V, turns: V, gap: V) -> V {
-    let curved = turns * (gap * gap) * 0.5;
+    let doubled = turns * gap;
+    let curved = (norms * 0.125) * (doubled * doubled);
     let direct = (norms - at_one).max(norms.lit(0.0));
     V::select(curved.lt(norms * V::EPS.sqrt()), curved, direct)
 }

@@ -226,7 +226,7 @@ fn general<V: Vector, T: Element, S: Shape, const R: usize>(
             let (mean, linear) = (at.product(MEAN), at.product(LINEAR));
             let norms = splat::<V, T>(simd, rows.out_sp, row + b) * out_sq;
             let at_one = S::at_one(x.r(), mean, linear, sums[b].total);
-            let excess = excess(norms, at_one, at.product(TURN), at.row(SNAPPED) - at.col(SNAPPED));
+            let excess = excess(norms, at_one, at.row(TURN) + at.col(TURN), at.row(SNAPPED) - at.col(SNAPPED));
             let outside = Outside { mean, linear, inverse: at.product(INVERSE), excess };
             store::<V, T, S>(simd, tile, (row + b, j), &x, outside, sums[b]);
         }
