@@ -1,4 +1,19 @@
-//! Activation functions and their parameters.
+//! Activation functions: their parameters, values, slopes and symmetries.
+//!
+//! One file a family; [`Activation::phi`] and [`Activation::derivative`] work on numbers and registers alike.
+
+mod facts;
+mod gated;
+mod periodic;
+mod phi;
+mod polynomial;
+mod relu;
+mod smooth;
+#[cfg(test)]
+mod tests;
+
+pub use facts::Parity;
+pub use phi::{SELU_ALPHA, SELU_SCALE, SIGMOID_LIKE_WIDTH};
 
 use serde::{Deserialize, Serialize};
 

@@ -6,6 +6,11 @@
 //! A dual is one formula over [`Real`] ([`Dual::pair`]); [`DynDual`] is its face without generics, which kernels call tile
 //! by tile.
 
+pub mod hermite;
+pub mod kernel_only;
+pub mod numeric;
+pub mod quadrature;
+pub mod quadrature_rule;
 pub mod tile;
 
 use crate::simd::Real;
