@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use crate::input::Input;
 use crate::missing::is_missing_token;
 use crate::table::{Column, Places, Table, Values, check_names};
-use ::csv::{ByteRecord, Reader, ReaderBuilder};
+use ::csv::{ByteRecord, Reader, ReaderBuilder, Terminator};
 use std::io::Read;
 use std::path::Path;
 
@@ -125,8 +125,16 @@ fn changed() -> &'static str {
     "the file changed while it was read: try again"
 }
 
-fn reader<R: Read>(content: R, delimiter: u8) -> Reader<R> {
-    ReaderBuilder::new().delimiter(delimiter).has_headers(false).flexible(true).buffer_capacity(1 << 16).from_reader(content)
+/// A reader of `content`. Rows end at line feeds; carriage returns before them are trimmed with the cells, so that lines
+/// are counted the same way for both line ends. The last line gets a line feed in case it has none.
+fn reader<R: Read>(content: R, delimiter: u8) -> Reader<impl Read> {
+    ReaderBuilder::new()
+        .delimiter(delimiter)
+        .terminator(Terminator::Any(b'\n'))
+        .has_headers(false)
+        .flexible(true)
+        .buffer_capacity(1 << 16)
+        .from_reader(content.chain(&b"\n"[..]))
 }
 
 /// Calls `each` with the row number from 0, the line it begins at, and the cells; returns the number of rows.
@@ -152,19 +160,24 @@ fn for_each_row<R: Read>(
 }
 
 fn read_record<R: Read>(path: &Path, reader: &mut Reader<R>, record: &mut ByteRecord) -> Result<bool> {
-    reader.read_byte_record(record).map_err(|e| match e.into_kind() {
-        ::csv::ErrorKind::Io(e) => Error::read(path, "read", &e),
-        other => Error::malformed(path, "the text", "rows of cells", format!("{other:?}"), "check the file"),
-    })
+    loop {
+        let more = reader.read_byte_record(record).map_err(|e| match e.into_kind() {
+            ::csv::ErrorKind::Io(e) => Error::read(path, "read", &e),
+            other => Error::malformed(path, "the text", "rows of cells", format!("{other:?}"), "check the file"),
+        })?;
+        // The csv crate skips empty lines, but not those with a carriage return.
+        if !more || record.len() != 1 || record.as_slice() != b"\r" {
+            return Ok(more);
+        }
+    }
 }
 
-/// The line on which `record`, just read, begins. The reader's own position is that before skipped blank lines, so count
-/// back from the line it stands on now: one line end for the record, and those inside its quotes.
+/// The line on which `record`, just read, begins. The record's own position is that before skipped empty lines, so count
+/// back from the line the reader has come to: one line end after the record, and those inside its quotes.
 fn line_of<R: Read>(reader: &Reader<R>, record: &ByteRecord) -> u64 {
     let inside = record.as_slice().iter().filter(|&&b| b == b'\n').count() as u64;
-    let ended = if reader.is_done() { 0 } else { 1 };
-    let start = record.position().map_or(1, ::csv::Position::line);
-    start.max(reader.position().line().saturating_sub(inside + ended))
+    let before = record.position().map_or(1, ::csv::Position::line);
+    before.max(reader.position().line().saturating_sub(inside + 1))
 }
 
 /// The names of the columns.
