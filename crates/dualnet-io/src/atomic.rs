@@ -80,11 +80,9 @@ pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
     if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
 }
 
-/// tempfile adds the temporary path to its errors; the caller never asked for that path.
+/// tempfile adds the temporary path to its errors, in words only; the caller never asked for that path.
 pub(crate) fn plain(e: &io::Error) -> io::Error {
-    let inner = e.get_ref().and_then(std::error::Error::source).and_then(|s| s.downcast_ref::<io::Error>());
-    match inner.and_then(io::Error::raw_os_error).or_else(|| e.raw_os_error()) {
-        Some(code) => io::Error::from_raw_os_error(code),
-        None => e.kind().into(),
-    }
+    let text = e.to_string();
+    let reason = text.split_once(" at path \"").map_or(text.as_str(), |(reason, _)| reason);
+    io::Error::new(e.kind(), reason)
 }

@@ -76,7 +76,7 @@ pub enum Error {
         found: String,
     },
     /// Data that would not fit in the memory allowed.
-    #[error("{}: {at} needs at least {needed} bytes, the limit is {limit}; raise it with --memory", .file.display())]
+    #[error("{}: {at}: at least {needed} bytes are needed, the limit is {limit}; raise it with --memory", .file.display())]
     TooLarge {
         /// The file.
         file: PathBuf,

@@ -1,5 +1,6 @@
 //! An input file whose content can be read more than once: plain, gzip, or a pipe held in memory.
 
+use crate::element::fill;
 use crate::error::{Error, OverLimit, Result};
 use flate2::bufread::MultiGzDecoder;
 use std::fs::File;
@@ -97,8 +98,10 @@ impl Input {
 
     /// The first `count` bytes of the content, fewer if it is shorter.
     pub(crate) fn head(&self, count: u64) -> Result<Vec<u8>> {
-        let mut head = Vec::new();
-        self.open()?.take(count).read_to_end(&mut head).map_err(|e| Error::read(&self.path, "read", &e))?;
+        let mut head = vec![0; count as usize];
+        // A packed file that breaks off is judged by its reader, which knows how much is missing.
+        let filled = fill(&mut *self.open()?, &mut head).map_err(|e| Error::read(&self.path, "read", &e))?;
+        head.truncate(filled);
         Ok(head)
     }
 
