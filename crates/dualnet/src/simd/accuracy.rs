@@ -4,7 +4,8 @@ use super::{Element, Isa, Kernel, Lanes, Real, Vector};
 use std::collections::BTreeMap;
 
 /// Largest error allowed in double and in single precision, in units in the last place, on every instruction set:
-/// the worst of some 340 000 points each, and a little.
+/// a little above the worst that was seen among 9 000 to 14 000 random points a function and precision (250 000 for
+/// atan2) of the kind that the golden file holds fewer of, and in the sweep below. Measured, not proven.
 const BOUNDS: [(&str, f64, f64); 9] = [
     ("acos_one_minus", 1.25, 1.5),
     ("atan2", 1.75, 1.5),

@@ -8,8 +8,8 @@ use std::ops::{Add, Div, Mul, Neg, Sub};
 /// A dual is written once over `Real` and then runs on `f64`, on registers of every instruction set
 /// in both precisions, and on [`Jet`](super::Jet)s. Literals enter through the `f64` operators or [`Real::lit`].
 ///
-/// On registers no elementary function is off by more than 1.75 units in the last place in double precision, or 1.5 in
-/// single precision; results underflow gradually, and NaN in a lane gives NaN in that lane.
+/// On registers the tests allow the elementary functions 1.75 units in the last place in double precision and 1.5 in
+/// single precision (sampled, not proven); results underflow gradually, and NaN in a lane gives NaN in that lane.
 pub trait Real:
     Copy
     + Debug
