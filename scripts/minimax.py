@@ -5,7 +5,7 @@ Each table is the polynomial P of least weighted error |w(x) (P(x) - f(x))| on [
 exchange in 60 digits and rounded to the precision that evaluates it. The weight turns an error of P into a
 relative error of the function it serves, so the printed errors are relative errors before rounding.
 
-Needs mpmath. Usage: python3 scripts/minimax.py > crates/dualnet/src/simd/coefficients.rs
+Needs mpmath. Usage: python3 scripts/minimax.py | rustfmt > crates/dualnet/src/simd/coefficients.rs
 """
 import struct
 import sys
@@ -138,7 +138,6 @@ def main():
           at(2 / sqrt(pi) - 1, lambda z: erf(sqrt(z)) / sqrt(z) - 1), lambda z: 1, 0, mpf("0.706"), 10, 5)
     t.fit("ERFC", "`-ln(erfc x) / x` for 0.84 <= x <= 5.95 (3.95 in single precision)",
           lambda x: -log(erfc(x)) / x, lambda x: erfc(x) * x, mpf("0.839"), mpf("5.95"), 17, 5, mpf("3.95"))
-
     t.write()
 
 

@@ -3,17 +3,19 @@
 use super::{Element, Isa, Kernel, Lanes, Real, Vector};
 use std::collections::BTreeMap;
 
-/// Largest error allowed, in units in the last place; the same on all instruction sets.
+/// Largest error allowed in double and in single precision, in units in the last place, on every instruction set:
+/// a little above the worst that was seen among 9 000 to 14 000 random points a function and precision (250 000 for
+/// atan2) of the kind that the golden file holds fewer of, and in the sweep below. Measured, not proven.
 const BOUNDS: [(&str, f64, f64); 9] = [
-    ("acos_one_minus", 2.0, 2.0),
-    ("atan2", 2.0, 2.0),
-    ("cos", 2.0, 2.0),
-    ("erf", 2.0, 2.0),
-    ("exp", 2.0, 2.0),
-    ("exp_m1", 2.0, 2.0),
-    ("ln", 2.0, 2.0),
-    ("sin", 2.0, 2.0),
-    ("tanh", 2.0, 2.0),
+    ("acos_one_minus", 1.25, 1.5),
+    ("atan2", 1.75, 1.5),
+    ("cos", 0.85, 1.5),
+    ("erf", 1.25, 1.2),
+    ("exp", 1.0, 1.0),
+    ("exp_m1", 1.3, 1.35),
+    ("ln", 0.85, 0.85),
+    ("sin", 0.85, 1.5),
+    ("tanh", 1.3, 1.4),
 ];
 
 #[inline(always)]
@@ -92,21 +94,13 @@ ulp!(f64, u64, false);
 /// Error in units in the last place of the reference, which is `value + rest` such units.
 fn error<T: Ulp>(got: T, value: T, rest: f64) -> f64 {
     let (g, v) = (got.to_f64(), value.to_f64());
-    // The negation catches NaN.
     if g == v {
         rest.abs()
     } else if !(g.is_finite() && v.is_finite()) {
         f64::INFINITY
-    } else if v.abs() < least_normal::<T>() {
-        // Subnormal results may be flushed to 0.
-        if g.abs() <= least_normal::<T>() { 0.0 } else { f64::INFINITY }
     } else {
         ((g - v) / value.ulp() - rest).abs()
     }
-}
-
-fn least_normal<T: Ulp>() -> f64 {
-    if T::SINGLE { f64::from(f32::MIN_POSITIVE) } else { f64::MIN_POSITIVE }
 }
 
 struct Point<T> {
@@ -211,7 +205,7 @@ fn angles_in_single_precision_on_a_grid() {
             let exact = f64::from(y).atan2(f64::from(x));
             let value = exact as f32;
             let error = error(got, value, (exact - f64::from(value)) / value.ulp());
-            assert!(error <= 2.0, "{isa:?}: angle of ({x}, {y}): {got}, {error} ulp");
+            assert!(error <= 1.5, "{isa:?}: angle of ({x}, {y}): {got}, {error} ulp");
         }
     }
 }
@@ -290,7 +284,8 @@ fn check_lanes<T: Ulp>() {
     let others = [1e30, f64::NAN, -0.3, f64::INFINITY, 0.0, 2e6, 5.0].map(T::from_f64);
     for isa in Isa::available() {
         for (name, _, _) in BOUNDS {
-            for x in [0.37, 1.9, 17.3, -2.2] {
+            // Enough of them for two ways of computing the same function to differ somewhere.
+            for x in (-20..60).map(|i| 0.3712 * f64::from(i)) {
                 let alone = apply(isa, name, &[T::from_f64(x); 16]);
                 for at in 0..16 {
                     let mut mixed: Vec<T> = others.iter().copied().cycle().take(16).collect();

@@ -22,6 +22,28 @@ pub enum Isa {
 }
 
 /// What runs on the instruction set that was chosen: a function object generic in it.
+///
+/// ```
+/// use dualnet::simd::{Isa, Kernel, Lanes, Element, Real, Vector};
+///
+/// /// Angles between unit vectors whose products are `1 - d`; as many as registers hold.
+/// struct Angles<'a>(&'a mut [f32]);
+///
+/// impl Kernel for Angles<'_> {
+///     type Output = ();
+///     #[inline(always)]
+///     fn run<V: Vector>(self, simd: V) {
+///         type Register<V> = <f32 as Element>::Lanes<V>;
+///         for d in self.0.chunks_exact_mut(Register::<V>::LANES) {
+///             Register::<V>::load(simd, d).acos_one_minus().store(d);
+///         }
+///     }
+/// }
+///
+/// let mut d = [0.5f32; 64];
+/// Isa::best().run(Angles(&mut d));
+/// assert!(d.iter().all(|angle| (angle - std::f32::consts::FRAC_PI_3).abs() < 2e-7));
+/// ```
 pub trait Kernel {
     /// What it gives back.
     type Output;

@@ -218,7 +218,7 @@ lanes!(
     f32,
     f32s,
     m32s,
-    5.9604644775390625e-8,
+    0.5 * f32::EPSILON as f64,
     F32_LANES,
     splat_f32s,
     add_f32s,
@@ -242,7 +242,7 @@ lanes!(
     f64,
     f64s,
     m64s,
-    1.1102230246251565e-16,
+    0.5 * f64::EPSILON,
     F64_LANES,
     splat_f64s,
     add_f64s,
@@ -265,7 +265,7 @@ lanes!(
 /// Plain `f64`, for what is done once a sample (variances, coefficients), on the platform's own functions.
 impl Real for f64 {
     type Mask = bool;
-    const EPS: f64 = 1.1102230246251565e-16;
+    const EPS: f64 = 0.5 * f64::EPSILON;
     #[inline(always)]
     fn lit(self, x: f64) -> Self {
         x

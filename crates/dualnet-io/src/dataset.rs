@@ -1,0 +1,179 @@
+//! A data set of any format, recognised by its content.
+
+use crate::array::Array;
+use crate::error::{Error, Result};
+use crate::input::Input;
+use crate::options::Options;
+use crate::table::Table;
+use crate::{csv, idx, missing, npy, npz, parquet};
+use std::path::Path;
+
+/// What a file or folder held.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Loaded {
+    /// Named columns: CSV, Parquet. The target is one of them.
+    Table(Table),
+    /// Samples along the first axis: .npy, .npz, IDX.
+    Arrays {
+        /// The samples.
+        x: Array,
+        /// One value a sample.
+        y: Option<Array>,
+        /// Test samples and their labels, of a folder that holds both sets.
+        test: Option<Box<(Array, Array)>>,
+    },
+}
+
+/// Loads `path`, whatever format its content shows it to be. gzip around CSV, .npy and IDX is unpacked on the way.
+///
+/// # Errors
+/// A format that is not known, broken or truncated content, missing values (unless the options allow them), more than
+/// `options.max_bytes`; always with the file and the place in it.
+pub fn load(path: &Path, options: &Options) -> Result<Loaded> {
+    if path.is_dir() {
+        return load_folder(path, options);
+    }
+    let input = Input::new(path, options.max_bytes)?;
+    match sniff(&input)? {
+        Format::Csv => csv::from_input(&input).and_then(|table| finish_table(table, options)),
+        Format::Parquet => parquet::from_input(&input).and_then(|table| finish_table(table, options)),
+        Format::Npy => finish_arrays(path, npy::from_input(&input)?, None, options),
+        Format::Idx => finish_arrays(path, idx::from_input(&input)?, None, options),
+        Format::Npz => {
+            let mut archive = npz::Archive::open(path, options.max_bytes)?;
+            let has_y = archive.names().iter().any(|name| name == "y");
+            let x = archive.read("x")?;
+            let y = if has_y { Some(archive.read("y")?) } else { None };
+            finish_arrays(path, x, y, options)
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Format {
+    Csv,
+    Parquet,
+    Npy,
+    Npz,
+    Idx,
+}
+
+/// Formats that are not read, by their first bytes: what to say of them.
+const OTHERS: [(&[u8], &str, &str); 10] = [
+    (b"\x89HDF", "HDF5", "export it as .npz or Parquet"),
+    (b"\x80\x02", "a Python pickle", "save it with numpy.save"),
+    (b"\x80\x03", "a Python pickle", "save it with numpy.save"),
+    (b"\x80\x04", "a Python pickle", "save it with numpy.save"),
+    (b"\x80\x05", "a Python pickle", "save it with numpy.save"),
+    (b"BZh", "bzip2", "unpack it first"),
+    (b"\xfd7zXZ", "xz", "unpack it first"),
+    (b"\x28\xb5\x2f\xfd", "Zstandard", "unpack it first"),
+    (b"\xff\xfe", "UTF-16 text", "save it as UTF-8"),
+    (b"\xfe\xff", "UTF-16 text", "save it as UTF-8"),
+];
+
+fn sniff(input: &Input) -> Result<Format> {
+    let path = input.path();
+    let head = input.head(1 << 12)?;
+    if head.starts_with(npy::MAGIC) {
+        return Ok(Format::Npy);
+    }
+    if head.starts_with(b"PK\x03\x04") || head.starts_with(b"PK\x05\x06") {
+        return Ok(Format::Npz);
+    }
+    if head.starts_with(parquet::MAGIC) {
+        return Ok(Format::Parquet);
+    }
+    if idx::looks_like(&head) {
+        return Ok(Format::Idx);
+    }
+    if let Some((_, name, hint)) = OTHERS.iter().find(|(magic, ..)| head.starts_with(magic)) {
+        return Err(Error::unsupported(path, "the file", *name, *hint));
+    }
+    let known = "CSV, Parquet, .npy, .npz or IDX";
+    let extension = path.extension().and_then(|e| e.to_str()).unwrap_or_default().to_ascii_lowercase();
+    if ["npy", "npz", "parquet"].contains(&extension.as_str()) {
+        let found = format!("other content in a file named .{extension}");
+        return Err(Error::malformed(path, "the beginning", known, found, "the file is damaged or misnamed"));
+    }
+    if head.contains(&0) {
+        let hint = "convert it to one of these; text must be UTF-8";
+        return Err(Error::malformed(path, "the beginning", known, "binary content of another kind", hint));
+    }
+    Ok(Format::Csv)
+}
+
+fn finish_table(mut table: Table, options: &Options) -> Result<Loaded> {
+    if options.labels.is_some() {
+        let hint = "a table holds its own labels: name the column with --target";
+        return Err(Error::unsupported(Path::new(&table.source), "--labels", "a label file beside a table", hint));
+    }
+    missing::in_table(&mut table, options.missing, options.target.as_deref())?;
+    Ok(Loaded::Table(table))
+}
+
+fn finish_arrays(path: &Path, mut x: Array, mut y: Option<Array>, options: &Options) -> Result<Loaded> {
+    if let Some(labels) = &options.labels {
+        if y.is_some() {
+            let found = "labels in the file and in --labels";
+            return Err(Error::unsupported(path, "array y", found, "leave --labels out"));
+        }
+        y = Some(read_labels(labels, options)?);
+    }
+    check_pair(path, &x, y.as_ref(), options.labels.as_deref())?;
+    missing::in_arrays(path, &mut x, y.as_mut(), options.missing)?;
+    Ok(Loaded::Arrays { x, y, test: None })
+}
+
+fn read_labels(path: &Path, options: &Options) -> Result<Array> {
+    let input = Input::new(path, options.max_bytes)?;
+    match sniff(&input)? {
+        Format::Npy => npy::from_input(&input),
+        Format::Idx => idx::from_input(&input),
+        _ => {
+            let hint = "save the labels with numpy.save";
+            Err(Error::unsupported(path, "the labels", "this format", hint))
+        }
+    }
+}
+
+/// Samples there must be, and as many labels, each one value.
+fn check_pair(path: &Path, x: &Array, y: Option<&Array>, labels: Option<&Path>) -> Result<()> {
+    if x.shape.is_empty() || x.data.is_empty() {
+        let found = format!("the shape {:?}", x.shape);
+        return Err(Error::malformed(path, "the samples", "at least one sample", found, "check how it was written"));
+    }
+    let Some(y) = y else { return Ok(()) };
+    if y.rows() == x.rows() && !y.shape.is_empty() && (y.row_len() == 1 || labels.is_none()) {
+        return Ok(());
+    }
+    let (expected, found) = (format!("{} labels, one for each sample", x.rows()), format!("the shape {:?}", y.shape));
+    let hint = "samples and labels must come from the same set, in the same order";
+    Err(Error::malformed(labels.unwrap_or(path), "the labels", expected, found, hint))
+}
+
+fn load_folder(path: &Path, options: &Options) -> Result<Loaded> {
+    let [images, labels, test_images, test_labels] = idx::standard_files(path)?;
+    if options.labels.is_some() {
+        let found = "labels in the folder and in --labels";
+        return Err(Error::unsupported(path, "the folder", found, "leave --labels out"));
+    }
+    // Both sets lie in memory together and share the limit.
+    let mut left = options.max_bytes;
+    let mut pair = |images: &Path, labels: &Path| -> Result<(Array, Array)> {
+        let mut x = idx::read(images, left)?;
+        let mut y = idx::read(labels, left)?;
+        left = left.saturating_sub((x.data.len() * x.data.width() + y.data.len() * y.data.width()) as u64);
+        check_pair(images, &x, Some(&y), Some(labels))?;
+        missing::in_arrays(images, &mut x, Some(&mut y), options.missing)?;
+        Ok((x, y))
+    };
+    let (x, y) = pair(&images, &labels)?;
+    let test = pair(&test_images, &test_labels)?;
+    if test.0.shape[1..] != x.shape[1..] {
+        let (expected, found) = (format!("samples of shape {:?}", &x.shape[1..]), format!("{:?}", &test.0.shape[1..]));
+        let hint = "training and test set must come from the same data set";
+        return Err(Error::malformed(&test_images, "the samples", expected, found, hint));
+    }
+    Ok(Loaded::Arrays { x, y: Some(y), test: Some(Box::new(test)) })
+}

@@ -1,0 +1,110 @@
+//! NumPy's .npz: a zip archive of .npy files, stored or deflated.
+
+use crate::array::{Array, Elements};
+use crate::error::{Error, Result};
+use crate::input::{Input, Length, inflated_at_most};
+use crate::{atomic, npy};
+use std::fs::File;
+use std::io::{self, BufReader};
+use std::path::Path;
+use zip::result::ZipError;
+use zip::write::SimpleFileOptions;
+use zip::{CompressionMethod, ZipArchive, ZipWriter};
+
+/// Most arrays in one archive.
+const MAX_ARRAYS: usize = 10_000;
+
+/// The arrays of an archive, opened; values are read on demand.
+pub struct Archive<'a> {
+    path: &'a Path,
+    zip: ZipArchive<BufReader<File>>,
+    size: u64,
+    limit: u64,
+}
+
+impl<'a> Archive<'a> {
+    /// Opens an archive; each array read from it may take `max_bytes`.
+    ///
+    /// # Errors
+    /// Anything that is not a zip archive; two arrays of one name.
+    pub fn open(path: &'a Path, max_bytes: u64) -> Result<Self> {
+        let (file, size) = Input::new(path, max_bytes)?.file()?;
+        let zip = ZipArchive::new(BufReader::new(file)).map_err(|e| malformed(path, "the archive", &e))?;
+        if zip.has_duplicate_names() || zip.len() > MAX_ARRAYS {
+            let (expected, found) = (format!("at most {MAX_ARRAYS} arrays, each name once"), "others".to_string());
+            return Err(Error::malformed(path, "the archive", expected, found, "write it again with numpy.savez"));
+        }
+        Ok(Self { path, zip, size, limit: max_bytes })
+    }
+
+    /// The names of the arrays, in the order of the archive.
+    pub fn names(&self) -> Vec<String> {
+        let names = self.zip.file_names().filter_map(std::result::Result::ok);
+        names.filter_map(|name| name.strip_suffix(".npy").map(str::to_owned)).collect()
+    }
+
+    /// Reads the array `name`.
+    ///
+    /// # Errors
+    /// No such array (the message names those there are); a damaged one; more than the limit.
+    pub fn read(&mut self, name: &str) -> Result<Array> {
+        let at = format!("array {name}");
+        let Some(index) = self.zip.index_for_name(&format!("{name}.npy")) else {
+            let names = self.names();
+            let found = if names.is_empty() { "no arrays".into() } else { format!("arrays {}", names.join(", ")) };
+            return Err(Error::malformed(self.path, "the archive", at, found, "save it as np.savez(file, x=x, y=y)"));
+        };
+        let mut entry = self.zip.by_index(index).map_err(|e| malformed(self.path, &at, &e))?;
+        // The archive's sizes are claims: none may exceed what the file could hold.
+        let packed = entry.compressed_size().min(self.size);
+        let length = match entry.compression() {
+            CompressionMethod::Stored => Length::Exact(packed),
+            _ => Length::AtMost(inflated_at_most(packed)),
+        };
+        npy::from_reader(&mut entry, self.path, &at, length, self.limit)
+    }
+}
+
+fn malformed(path: &Path, at: &str, e: &ZipError) -> Error {
+    match e {
+        ZipError::Io(e) => Error::read(path, "read", e),
+        ZipError::UnsupportedArchive(what) => Error::unsupported(path, at, *what, "write it again with numpy.savez"),
+        other => Error::malformed(path, at, "a zip archive", other.to_string(), "copy or write it again"),
+    }
+}
+
+/// Writes arrays under their names, uncompressed, atomically; `arrays` holds name, shape and values in C order.
+///
+/// ```
+/// use dualnet_io::{Elements, npz};
+/// let folder = tempfile::tempdir()?;
+/// let path = folder.path().join("k.npz");
+/// npz::write(&path, &[("nngp", &[2][..], Elements::F32(&[1.0, 2.0])), ("ntk", &[1][..], Elements::F64(&[3.0]))])?;
+/// let mut archive = npz::Archive::open(&path, 1 << 20)?;
+/// assert_eq!(archive.names(), ["nngp", "ntk"]);
+/// assert_eq!(archive.read("ntk")?.into_f64(), [3.0]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+/// A shape that does not fit its values; a name given twice or not usable; whatever the file system refuses.
+pub fn write(path: &Path, arrays: &[(&str, &[usize], Elements<'_>)]) -> Result<()> {
+    for (index, (name, shape, elements)) in arrays.iter().enumerate() {
+        npy::check_shape(path, &format!("array {name}"), shape, *elements)?;
+        let twice = arrays[..index].iter().any(|(other, ..)| other == name);
+        if twice || name.is_empty() || name.contains(['/', '\\', '\0']) {
+            let expected = "names without slashes, each once";
+            return Err(Error::malformed(path, "the names of the arrays", expected, format!("{name:?}"), "rename it"));
+        }
+    }
+    atomic::write(path, |file| {
+        let mut zip = ZipWriter::new(file);
+        // Stored, so that other programs can map the arrays; zip64 fields, so that an array may exceed 4 GiB.
+        let options = SimpleFileOptions::default().compression_method(CompressionMethod::Stored).large_file(true);
+        for (name, shape, elements) in arrays {
+            zip.start_file(format!("{name}.npy"), options).map_err(io::Error::from)?;
+            npy::write_to(&mut zip, shape, *elements)?;
+        }
+        zip.finish().map(|_| ()).map_err(io::Error::from)
+    })
+}
