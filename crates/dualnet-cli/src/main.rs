@@ -4,6 +4,7 @@ mod data;
 mod error;
 mod options;
 mod output;
+mod store;
 mod verbs;
 
 use clap::{Parser, Subcommand};

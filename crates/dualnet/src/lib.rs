@@ -13,6 +13,7 @@ pub mod error;
 pub mod gram;
 pub mod kernel;
 pub mod linalg;
+pub mod model;
 pub mod net;
 pub mod predict;
 pub mod resources;

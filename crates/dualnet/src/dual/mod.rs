@@ -16,6 +16,7 @@ pub mod tile;
 use crate::simd::Real;
 use std::fmt::Debug;
 
+pub use numeric::Precision;
 pub use tile::{DynDual, Side, TileMut};
 
 /// One pair of pre-activations, or a register of them.
@@ -134,6 +135,7 @@ pub trait Dual: Debug + Send + Sync + 'static {
 pub fn dual_of(
     _: &crate::activation::Activation,
     _: crate::net::spec::DualChoice,
+    _: Precision,
 ) -> crate::Result<std::sync::Arc<dyn DynDual>> {
     Ok(std::sync::Arc::new(R))
 }

@@ -4,7 +4,7 @@
 //! A symmetric matrix computes the tiles of one triangle and writes each twice.
 
 use crate::error::{Error, Result};
-use crate::kernel::{Get, Grams, Kernel, Precision, TILE, TileOut};
+use crate::kernel::{Get, Grams, Kernel, Float, TILE, TileOut};
 use crate::linalg::{Mat, MatRef};
 use crate::resources::Resources;
 
@@ -12,7 +12,7 @@ use rayon::prelude::*;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The symmetric matrices K(x, x), n x n.
-pub fn symmetric<T: Precision, K: Kernel<T>>(
+pub fn symmetric<T: Float, K: Kernel<T>>(
     kernel: &K,
     x: MatRef<'_, T>,
     get: Get,
@@ -45,7 +45,7 @@ pub fn symmetric<T: Precision, K: Kernel<T>>(
 }
 
 /// The matrices K(x, y), n x m.
-pub fn cross<T: Precision, K: Kernel<T>>(
+pub fn cross<T: Float, K: Kernel<T>>(
     kernel: &K,
     x: MatRef<'_, T>,
     y: MatRef<'_, T>,
@@ -96,7 +96,7 @@ struct Output<T> {
     ntk: Option<Mat<T>>,
 }
 
-impl<T: Precision> Output<T> {
+impl<T: Float> Output<T> {
     fn zeros(n: usize, m: usize, get: Get) -> Self {
         Self { nngp: get.nngp().then(|| Mat::zeros(n, m)), ntk: get.ntk().then(|| Mat::zeros(n, m)) }
     }
@@ -114,7 +114,7 @@ impl<T: Precision> Output<T> {
 }
 
 /// Splits a matrix into tiles, each a list of pieces of rows.
-fn tiles<T: Precision>(matrix: &mut Mat<T>) -> Vec<Vec<&mut [T]>> {
+fn tiles<T: Float>(matrix: &mut Mat<T>) -> Vec<Vec<&mut [T]>> {
     let (n, m) = (matrix.rows(), matrix.cols());
     if n == 0 || m == 0 {
         return Vec::new();
@@ -130,7 +130,7 @@ fn tiles<T: Precision>(matrix: &mut Mat<T>) -> Vec<Vec<&mut [T]>> {
     tiles
 }
 
-fn compute<T: Precision, K: Kernel<T>>(
+fn compute<T: Float, K: Kernel<T>>(
     kernel: &K,
     rows: &K::Samples,
     cols: &K::Samples,
@@ -143,7 +143,7 @@ fn compute<T: Precision, K: Kernel<T>>(
     resources.install(|| {
         tasks.into_par_iter().try_for_each_init(scratch, |(workspace, nngp, ntk), task| {
             resources.check("the kernel matrix")?;
-            kernel.tile(workspace, (rows, task.i), (cols, task.j), TileOut { nngp, ntk }, resources);
+            kernel.tile(workspace, (rows, task.i), (cols, task.j), TileOut { nngp, ntk }, resources)?;
             write(nngp, task.at.nngp, task.mirror.nngp, (task.i, task.j))?;
             write(ntk, task.at.ntk, task.mirror.ntk, (task.i, task.j))?;
             resources.progress.update("kernel", done.fetch_add(1, Ordering::Relaxed) + 1, total);
@@ -157,7 +157,7 @@ fn tangent_len(get: Get) -> usize {
 }
 
 /// Copies a tile to its place and its transpose to the mirror place, refusing values that are not finite.
-fn write<T: Precision>(tile: &[T], at: Vec<&mut [T]>, mirror: Vec<&mut [T]>, (i, j): (usize, usize)) -> Result<()> {
+fn write<T: Float>(tile: &[T], at: Vec<&mut [T]>, mirror: Vec<&mut [T]>, (i, j): (usize, usize)) -> Result<()> {
     let (height, width) = (at.len(), at.first().map_or(0, |row| row.len()));
     for (r, row) in at.into_iter().enumerate() {
         let from = &tile[r * TILE..r * TILE + width];

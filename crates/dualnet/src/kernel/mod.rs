@@ -5,14 +5,14 @@
 //! [`crate::gram`] drives a [`Kernel`] over a grid of tiles.
 
 pub mod dense;
-pub mod precision;
+pub mod float;
 
 use crate::error::Result;
 use crate::linalg::{Mat, MatRef};
 use crate::resources::Resources;
 
 pub use dense::DenseKernel;
-pub use precision::Precision;
+pub use float::Float;
 
 /// Samples along each side of a tile. Every product is computed in whole tiles padded with zeros, so that a value
 /// depends on its two samples alone, never on what else is in the batch.
@@ -63,7 +63,7 @@ pub struct TileOut<'a, T> {
 }
 
 /// An exact kernel.
-pub trait Kernel<T: Precision>: Sync {
+pub trait Kernel<T: Float>: Sync {
     /// What is kept of the samples: anything that depends on one sample alone.
     type Samples: Send + Sync;
     /// Scratch memory of one thread.
@@ -84,5 +84,5 @@ pub trait Kernel<T: Precision>: Sync {
         cols: (&Self::Samples, usize),
         out: TileOut<'_, T>,
         resources: &Resources,
-    );
+    ) -> Result<()>;
 }

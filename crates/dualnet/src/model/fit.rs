@@ -266,17 +266,23 @@ fn input<'a>(prepared: &'a [(Preprocess, Mat<f64>)], candidate: &Candidate) -> &
     &prepared[at.unwrap_or(0)].1
 }
 
-/// A random part of the rows in ascending order; `None`: all. Classes keep at least two members where they have them.
-fn draw(rows: usize, wanted: usize, target: &Target, seed: u64) -> Option<Vec<usize>> {
-    if wanted >= rows {
-        return None;
-    }
+/// The numbers below `rows` in random order, the same for a seed on every platform.
+pub fn shuffled(rows: usize, seed: u64) -> Vec<usize> {
     let mut order: Vec<usize> = (0..rows).collect();
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     for i in (1..rows).rev() {
         // The bias of the remainder is below 2^-32 for any number of rows that fits in memory.
         order.swap(i, (random.next_u64() % (i as u64 + 1)) as usize);
     }
+    order
+}
+
+/// A random part of the rows in ascending order; `None`: all. Classes keep at least two members where they have them.
+fn draw(rows: usize, wanted: usize, target: &Target, seed: u64) -> Option<Vec<usize>> {
+    if wanted >= rows {
+        return None;
+    }
+    let mut order = shuffled(rows, seed);
     if let Target::Classes { codes, labels, .. } = target {
         // Two of each class first, so that no class is missing from the comparison.
         let mut seen = vec![0u8; labels.len()];

@@ -27,7 +27,7 @@ pub use bins::Bins;
 pub use candidates::{Candidate, KernelChoice, KernelKind, NetChoice, candidates};
 pub use dates::looks_like_dates;
 pub use exact::{Intervals, Model, Prediction};
-pub use fit::{FitOptions, Plan, Report, Tried, fit, plan};
+pub use fit::{FitOptions, Plan, Report, Tried, fit, plan, shuffled};
 pub use frame::{Column, Frame, Values};
 pub use metrics::Metrics;
 pub use preprocess::{Encoding, Preprocess};

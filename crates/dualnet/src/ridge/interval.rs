@@ -8,9 +8,11 @@
 use super::dual::DualFit;
 use crate::error::{Error, Result};
 use crate::linalg::{Mat, MatRef};
+use serde::{Deserialize, Serialize};
 
 /// How the width follows the sample.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Width {
     /// The same everywhere.
     Constant,
@@ -55,6 +57,40 @@ impl IntervalCalibration {
             all
         };
         Ok(Self { width, residuals: (0..loo.cols()).map(residuals).collect(), noise: fit.point.lambda_absolute })
+    }
+
+    /// What [`IntervalCalibration::width`], [`residuals`](Self::residuals) and [`noise`](Self::noise) gave: for models that are loaded.
+    ///
+    /// # Errors
+    /// No output or no residual; lists of different lengths, not ascending, or with an entry below 0 or not finite.
+    pub fn from_parts(width: Width, residuals: Vec<Vec<f64>>, noise: f64) -> Result<Self> {
+        let ascending = |r: &Vec<f64>| r.windows(2).all(|w| w[0] <= w[1]) && r.iter().all(|x| x.is_finite() && *x >= 0.0);
+        let n = residuals.first().map_or(0, Vec::len);
+        let fine = n > 0 && noise.is_finite() && noise >= 0.0;
+        if fine && residuals.iter().all(|r| r.len() == n && ascending(r)) {
+            return Ok(Self { width, residuals, noise });
+        }
+        Err(Error::Invalid {
+            what: "residuals of an interval".into(),
+            expected: "equally long ascending lists of numbers from 0".into(),
+            found: format!("{} lists, the first of {n}, noise {noise}", residuals.len()),
+            hint: "save the model again".into(),
+        })
+    }
+
+    /// How the width follows the sample.
+    pub fn width(&self) -> Width {
+        self.width
+    }
+
+    /// Ascending residuals, one list for each output.
+    pub fn residuals(&self) -> &[Vec<f64>] {
+        &self.residuals
+    }
+
+    /// Variance of the noise in the model, in the units of the kernel.
+    pub fn noise(&self) -> f64 {
+        self.noise
     }
 
     /// Lower and upper ends (m, outputs) around predictions (m, outputs) at a level in (0, 1).

@@ -7,24 +7,26 @@
 
 use super::passes::{Place, StripMut};
 use super::prepare::DenseSamples;
-use crate::kernel::{Precision, TILE};
+use crate::error::Result;
+use crate::kernel::float::product;
+use crate::kernel::{Float, TILE};
 
 use crate::simd::{Kernel, Lanes, Real, Vector};
 
 /// Below this 1-|rho| the angle is computed from the difference: theta < 0.044 in f64, 0.25 in f32.
-fn near<T: Precision>() -> f64 {
+fn near<T: Float>() -> f64 {
     if size_of::<T>() == 4 { 1.0 / 32.0 } else { 1.0 / 1024.0 }
 }
 
 /// out = X_i X_j^T for row block i of `rows` and row block j of `cols`.
-pub fn inner_products<T: Precision>(rows: &DenseSamples<T>, i: usize, cols: &DenseSamples<T>, j: usize, out: &mut [T]) {
+pub fn inner_products<T: Float>(rows: &DenseSamples<T>, i: usize, cols: &DenseSamples<T>, j: usize, out: &mut [T]) -> Result<()> {
     let block = TILE * rows.padded_width;
     let (a, b) = (&rows.x[i * block..(i + 1) * block], &cols.x[j * block..(j + 1) * block]);
-    T::gemm_nt(a, b, out, [TILE, TILE, rows.width], rows.padded_width);
+    product(a, b, out, TILE, rows.width, rows.padded_width)
 }
 
 /// Turns inner products in `strip.c` into covariances (divided by the width) and fills 1-|rho| and t = 0.
-pub fn angles<T: Precision>(at: &Place<'_, T>, strip: &mut StripMut<'_, T>) {
+pub fn angles<T: Float>(at: &Place<'_, T>, strip: &mut StripMut<'_, T>) {
     at.isa.run(Angles { at, c: strip.c, delta: strip.delta });
     strip.t.fill(T::default());
 }
@@ -35,7 +37,7 @@ struct Angles<'a, 'b, T> {
     delta: &'a mut [T],
 }
 
-impl<T: Precision> Kernel for Angles<'_, '_, T> {
+impl<T: Float> Kernel for Angles<'_, '_, T> {
     type Output = ();
     #[inline(always)]
     fn run<V: Vector>(self, simd: V) {
@@ -70,7 +72,7 @@ impl<T: Precision> Kernel for Angles<'_, '_, T> {
 
 /// 1-|rho| of one pair from the difference of the normalised rows, and c to match.
 #[inline(always)]
-fn near_pair<V: Vector, T: Precision>(simd: V, at: &Place<'_, T>, i: usize, j: usize, c: &mut T, delta: &mut T) {
+fn near_pair<V: Vector, T: Float>(simd: V, at: &Place<'_, T>, i: usize, j: usize, c: &mut T, delta: &mut T) {
     let width = at.rows.padded_width;
     let (i, j) = (at.row + i, at.col + j);
     let (x, y) = (&at.rows.x[i * width..(i + 1) * width], &at.cols.x[j * width..(j + 1) * width]);

@@ -9,7 +9,8 @@ pub mod passes;
 pub mod prepare;
 pub mod program;
 
-use super::{Get, Grams, Kernel, Precision, TILE, TileOut};
+use super::{Get, Grams, Kernel, Float, TILE, TileOut};
+use crate::dual::Precision;
 use crate::error::{Error, Result};
 use crate::gram;
 use crate::linalg::MatRef;
@@ -38,7 +39,10 @@ use program::{Node, Program};
 /// ```
 #[derive(Debug, Clone)]
 pub struct DenseKernel {
-    program: Program,
+    /// For `f32`: expansions are shorter there.
+    single: Program,
+    /// For `f64`.
+    double: Program,
     width: usize,
 }
 
@@ -53,7 +57,23 @@ impl DenseKernel {
                 hint: "check that the data have feature columns".into(),
             });
         }
-        Ok(Self { program: Program::compile(&net.ops(width)?)?, width })
+        if let Some((at, name)) = net.first_spatial_layer() {
+            return Err(Error::Unsupported {
+                at,
+                what: format!("the spatial layer {name}"),
+                hint: "use a net of dense layers on flattened samples".into(),
+            });
+        }
+        let ops = net.ops(width)?;
+        let compile = |precision| Program::compile(&ops, precision);
+        Ok(Self { single: compile(Precision::F32)?, double: compile(Precision::F64)?, width })
+    }
+
+    fn program<T: Float>(&self) -> &Program {
+        match T::PRECISION {
+            Precision::F32 => &self.single,
+            Precision::F64 => &self.double,
+        }
     }
 
     /// Columns expected of the input.
@@ -62,12 +82,12 @@ impl DenseKernel {
     }
 
     /// The symmetric kernel matrices of `x` (n x d). One triangle is computed. Cost n^2 (d + 25 layers) flops, memory n^2 values a matrix.
-    pub fn gram<T: Precision>(&self, x: MatRef<'_, T>, get: Get, resources: &Resources) -> Result<Grams<T>> {
+    pub fn gram<T: Float>(&self, x: MatRef<'_, T>, get: Get, resources: &Resources) -> Result<Grams<T>> {
         gram::symmetric(self, x, get, resources)
     }
 
     /// The kernel matrices between the rows of `x` (n x d) and of `y` (m x d): n x m.
-    pub fn cross<T: Precision>(
+    pub fn cross<T: Float>(
         &self,
         x: MatRef<'_, T>,
         y: MatRef<'_, T>,
@@ -78,7 +98,7 @@ impl DenseKernel {
     }
 
     /// K(x_i, x_i) for each row: (NNGP, NTK). Cost O(n d).
-    pub fn variances<T: Precision>(&self, x: MatRef<'_, T>, resources: &Resources) -> Result<(Vec<f64>, Vec<f64>)> {
+    pub fn variances<T: Float>(&self, x: MatRef<'_, T>, resources: &Resources) -> Result<(Vec<f64>, Vec<f64>)> {
         let samples = self.prepare(x, "x", resources)?;
         Ok((samples.nngp, samples.ntk))
     }
@@ -97,12 +117,12 @@ pub struct Workspace<T> {
     constants: Vec<T>,
 }
 
-impl<T: Precision> Kernel<T> for DenseKernel {
+impl<T: Float> Kernel<T> for DenseKernel {
     type Samples = DenseSamples<T>;
     type Workspace = Workspace<T>;
 
     fn prepare(&self, x: MatRef<'_, T>, what: &str, resources: &Resources) -> Result<DenseSamples<T>> {
-        prepare::prepare(&self.program, self.width, x, what, resources)
+        prepare::prepare(self.program::<T>(), self.width, x, what, resources)
     }
 
     fn len(&self, samples: &DenseSamples<T>) -> usize {
@@ -118,8 +138,8 @@ impl<T: Precision> Kernel<T> for DenseKernel {
         let t = if get.ntk() { len } else { 0 };
         Workspace {
             delta: vec![T::default(); len],
-            branches: (0..self.program.branch_strips).map(|_| passes::Strip::zeros(len, t)).collect(),
-            constants: vec![T::default(); self.program.max_constants * strip_rows::<T>()],
+            branches: (0..self.program::<T>().branch_strips).map(|_| passes::Strip::zeros(len, t)).collect(),
+            constants: vec![T::default(); self.program::<T>().max_constants * strip_rows::<T>()],
         }
     }
 
@@ -130,9 +150,9 @@ impl<T: Precision> Kernel<T> for DenseKernel {
         cols: (&DenseSamples<T>, usize),
         out: TileOut<'_, T>,
         resources: &Resources,
-    ) {
+    ) -> Result<()> {
         let isa = resources.isa;
-        input::inner_products(rows.0, rows.1, cols.0, cols.1, out.nngp);
+        input::inner_products(rows.0, rows.1, cols.0, cols.1, out.nngp)?;
         let step = strip_rows::<T>();
         let used = rows.0.len.saturating_sub(rows.1 * TILE).min(TILE);
         for first in (0..used).step_by(step) {
@@ -148,13 +168,14 @@ impl<T: Precision> Kernel<T> for DenseKernel {
             };
             let mut strip = passes::StripMut { c: &mut out.nngp[span], delta: &mut workspace.delta, t };
             input::angles(&at, &mut strip);
-            run(&self.program.nodes, 0, &at, &mut strip, &mut workspace.branches, &mut workspace.constants);
+            run(&self.program::<T>().nodes, 0, &at, &mut strip, &mut workspace.branches, &mut workspace.constants);
         }
+        Ok(())
     }
 }
 
 /// Applies `nodes` to a strip whose variances are those of stage `before`; returns the stage it ends in.
-fn run<T: Precision>(
+fn run<T: Float>(
     nodes: &[Node],
     before: usize,
     at: &passes::Place<'_, T>,

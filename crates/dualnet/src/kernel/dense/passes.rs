@@ -3,7 +3,7 @@
 use super::prepare::DenseSamples;
 use super::program::{Affine, Join};
 use crate::dual::{DynDual, Side, TileMut};
-use crate::kernel::{Precision, TILE};
+use crate::kernel::{Float, TILE};
 use crate::simd::{Isa, Kernel, Lanes, Real, Vector};
 
 /// Where a strip lies.
@@ -42,7 +42,7 @@ pub struct Strip<T> {
     t: Vec<T>,
 }
 
-impl<T: Precision> Strip<T> {
+impl<T: Float> Strip<T> {
     /// `len` pairs, with `t` tangent entries (0 or `len`).
     pub fn zeros(len: usize, t: usize) -> Self {
         let zero = |n| vec![T::default(); n];
@@ -60,7 +60,7 @@ impl<T: Precision> Strip<T> {
     }
 }
 
-impl<T: Precision> Place<'_, T> {
+impl<T: Float> Place<'_, T> {
     fn row_sp(&self, stage: usize) -> &[T] {
         &self.rows.stages[stage].sp[self.row..self.row + self.count]
     }
@@ -70,7 +70,7 @@ impl<T: Precision> Place<'_, T> {
 }
 
 /// Activation: c, 1-|rho| and t through the dual.
-pub fn dual<T: Precision>(
+pub fn dual<T: Float>(
     at: &Place<'_, T>,
     dual: &dyn DynDual,
     before: usize,
@@ -103,7 +103,7 @@ pub fn dual<T: Precision>(
 }
 
 /// Dense layer.
-pub fn affine<T: Precision>(
+pub fn affine<T: Float>(
     at: &Place<'_, T>,
     affine: Affine,
     before: usize,
@@ -123,7 +123,7 @@ struct AffinePass<'a, 'b, T> {
     t: &'a mut [T],
 }
 
-impl<T: Precision> Kernel for AffinePass<'_, '_, T> {
+impl<T: Float> Kernel for AffinePass<'_, '_, T> {
     type Output = ();
     #[inline(always)]
     fn run<V: Vector>(self, simd: V) {
@@ -187,7 +187,7 @@ impl<R: Real> Bias<R> {
 }
 
 /// LayerNorm: c and t scaled by both samples' 1 / sqrt(p + eps); the angle stays.
-pub fn layer_norm<T: Precision>(at: &Place<'_, T>, table: usize, strip: &mut StripMut<'_, T>) {
+pub fn layer_norm<T: Float>(at: &Place<'_, T>, table: usize, strip: &mut StripMut<'_, T>) {
     let rows = &at.rows.tables[table][at.row..at.row + at.count];
     let cols = &at.cols.tables[table][at.col..at.col + TILE];
     for values in [&mut *strip.c, &mut *strip.t].into_iter().filter(|v| !v.is_empty()) {
@@ -201,7 +201,7 @@ struct ScalePass<'a, T> {
     cols: &'a [T],
 }
 
-impl<T: Precision> Kernel for ScalePass<'_, T> {
+impl<T: Float> Kernel for ScalePass<'_, T> {
     type Output = ();
     #[inline(always)]
     fn run<V: Vector>(self, simd: V) {
@@ -217,7 +217,7 @@ impl<T: Precision> Kernel for ScalePass<'_, T> {
 }
 
 /// Dropout between different samples: variances have grown by 1/keep, covariances have not, so rho shrinks.
-pub fn dropout<T: Precision>(at: &Place<'_, T>, keep: f64, strip: &mut StripMut<'_, T>) {
+pub fn dropout<T: Float>(at: &Place<'_, T>, keep: f64, strip: &mut StripMut<'_, T>) {
     at.isa.run(DropoutPass { keep, delta: strip.delta });
 }
 
@@ -226,7 +226,7 @@ struct DropoutPass<'a, T> {
     delta: &'a mut [T],
 }
 
-impl<T: Precision> Kernel for DropoutPass<'_, T> {
+impl<T: Float> Kernel for DropoutPass<'_, T> {
     type Output = ();
     #[inline(always)]
     fn run<V: Vector>(self, simd: V) {
@@ -239,7 +239,7 @@ impl<T: Precision> Kernel for DropoutPass<'_, T> {
 }
 
 /// Branches become one; `ends` are their last stages.
-pub fn join<T: Precision>(
+pub fn join<T: Float>(
     at: &Place<'_, T>,
     join: &Join,
     branches: &[Strip<T>],
@@ -262,7 +262,7 @@ struct SumPass<'a, 'b, 'c, T> {
     strip: &'a mut StripMut<'c, T>,
 }
 
-impl<T: Precision> Kernel for SumPass<'_, '_, '_, T> {
+impl<T: Float> Kernel for SumPass<'_, '_, '_, T> {
     type Output = ();
     /// c = sum_k w_k c_k. With r_k = w_k sp_k sq_k and r = sp sq of the sum,
     /// r (1 -+ rho) = sum_k r_k (1 -+ rho_k) + sum_{k<l} w_k w_l (sp_k sq_l - sp_l sq_k)^2 / (r + sum_k r_k): no cancellation.
@@ -318,7 +318,7 @@ struct ProductPass<'a, 'c, T> {
     strip: &'a mut StripMut<'c, T>,
 }
 
-impl<T: Precision> Kernel for ProductPass<'_, '_, T> {
+impl<T: Float> Kernel for ProductPass<'_, '_, T> {
     type Output = ();
     /// c = prod c_k, t by the product rule, 1 - prod(1 - delta_k) = d + delta_k - d delta_k step by step.
     #[inline(always)]

@@ -4,7 +4,7 @@
 use super::program::{Join, Node, Program};
 use crate::dual::Pair;
 use crate::error::{Error, Result};
-use crate::kernel::Precision;
+use crate::kernel::Float;
 use crate::kernel::TILE;
 use crate::linalg::MatRef;
 use crate::resources::Resources;
@@ -54,7 +54,7 @@ struct Own {
 }
 
 /// Reads `x` and follows every sample through the net.
-pub fn prepare<T: Precision>(
+pub fn prepare<T: Float>(
     program: &Program,
     width: usize,
     x: MatRef<'_, T>,
@@ -106,7 +106,7 @@ struct Walk<'a, T> {
     what: &'a str,
 }
 
-impl<T: Precision> Walk<'_, T> {
+impl<T: Float> Walk<'_, T> {
     /// Records the variances of a stage, or says which sample is out of range behind which layer.
     fn enter(&mut self, stage: usize, own: &Own, layer: &str) -> Result<()> {
         let in_range = |v: f64| v.is_finite() && T::from_f64(v).to_f64().is_finite();
@@ -186,7 +186,7 @@ impl<T: Precision> Walk<'_, T> {
 }
 
 /// Constants of every sample, tile by tile; equal variances are computed once.
-fn tile_constants<T: Precision>(dual: &dyn crate::dual::DynDual, p: &[f64]) -> Vec<T> {
+fn tile_constants<T: Float>(dual: &dyn crate::dual::DynDual, p: &[f64]) -> Vec<T> {
     let len = dual.constants_len();
     if len == 0 {
         return Vec::new();

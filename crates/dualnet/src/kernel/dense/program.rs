@@ -2,7 +2,7 @@
 //!
 //! A *stage* is a point of the net where variances are kept for each sample; stage 0 is the input.
 
-use crate::dual::{DynDual, dual_of};
+use crate::dual::{DynDual, Precision, dual_of};
 use crate::error::{Error, Result};
 use crate::net::{Op, Tangent};
 use std::sync::Arc;
@@ -88,12 +88,14 @@ pub struct Program {
     pub max_constants: usize,
     /// Strips that branches need at the same time.
     pub branch_strips: usize,
+    /// Precision its expansions suit.
+    precision: Precision,
 }
 
 impl Program {
     /// Compiles the steps of a net without spatial layers.
-    pub fn compile(ops: &[Op]) -> Result<Self> {
-        let mut p = Program { nodes: Vec::new(), stages: 1, tables: 0, max_constants: 0, branch_strips: 0 };
+    pub fn compile(ops: &[Op], precision: Precision) -> Result<Self> {
+        let mut p = Program { nodes: Vec::new(), stages: 1, tables: 0, max_constants: 0, branch_strips: 0, precision };
         p.nodes = p.chain(ops, 0)?;
         Ok(p)
     }
@@ -119,7 +121,7 @@ impl Program {
                 Node::Affine { affine: Affine { w2: *w2, b2: *b2, tangent: *tangent }, after: self.stage() }
             }
             Op::Activation { activation, choice, at } => {
-                let dual = dual_of(activation, *choice)?;
+                let dual = dual_of(activation, *choice, self.precision)?;
                 let constants = self.table(dual.constants_len());
                 Node::Dual { dual, constants, after: self.stage(), at: at.clone() }
             }
@@ -133,9 +135,9 @@ impl Program {
             Op::Product(branches) => self.join(Join::Product, branches.iter(), depth)?,
             spatial => {
                 return Err(Error::Unsupported {
-                    at: "net".into(),
-                    what: format!("the spatial layer {}", spatial.name()),
-                    hint: "use a net of dense layers, or flatten the input first".into(),
+                    at: "a dense kernel".into(),
+                    what: format!("the step {spatial:?}"),
+                    hint: "use a net of dense layers".into(),
                 });
             }
         })

@@ -1,0 +1,110 @@
+//! `dualnet predict`: predictions of a saved model, as CSV.
+
+use crate::error::{Error, Result};
+use crate::options::{Common, MissingOption, check_output};
+use crate::output;
+use crate::store;
+use crate::verbs::fit::load_for;
+use clap::Args;
+use dualnet::model::{Prediction, metrics::arg_max};
+use dualnet::Mat;
+use dualnet_io::write::{write_csv, write_csv_to};
+use dualnet_io::{Column, Values};
+use serde_json::json;
+use std::path::{Path, PathBuf};
+
+/// Predict new rows with a saved model
+///
+/// Columns of the result: prediction, and with --interval lower and upper (regression), or prediction and p_CLASS for each
+/// class. Columns of the data are found by name; the target may be missing.
+#[derive(Args)]
+pub struct Predict {
+    /// Folder of a saved model
+    model: PathBuf,
+    /// The data
+    data: PathBuf,
+    /// Give the ends of intervals that hold the true value with this probability
+    #[arg(long, value_name = "LEVEL")]
+    interval: Option<f64>,
+    /// What to do with missing values
+    #[arg(long, default_value = "refuse")]
+    missing: MissingOption,
+    /// Where to write the predictions (CSV); default: standard output
+    #[arg(short, long, value_name = "FILE.csv")]
+    output: Option<PathBuf>,
+    #[command(flatten)]
+    common: Common,
+}
+
+impl Predict {
+    /// Runs the verb.
+    pub fn run(self) -> Result<()> {
+        if let Some(path) = &self.output {
+            check_output(path)?;
+        }
+        let model = store::load(&self.model)?;
+        if let Some(level) = self.interval {
+            if !model.classes().is_empty() {
+                return Err(Error::argument("--interval", "a model of numbers", "a classifier", "its probabilities are calibrated as they are"));
+            }
+            if !(level > 0.0 && level < 1.0) {
+                return Err(Error::argument("--interval", "a probability between 0 and 1", &level.to_string(), "try .9"));
+            }
+        }
+        let resources = self.common.resources()?;
+        let (frame, _) = load_for(&model, &self.data, None, &self.common, self.missing)?;
+        let prediction = model.predict(&frame, self.interval, &resources).map_err(Error::within(&self.data))?;
+        let columns = table(&prediction, &model.targets(), model.classes());
+        match &self.output {
+            Some(path) => {
+                write_csv(path, &columns)?;
+                self.common.say(&format!("{} rows written to {}", frame.rows(), path.display()));
+                Ok(())
+            }
+            None if self.common.json => output::print_json(&columns_json(&columns)),
+            None => {
+                let mut text = Vec::new();
+                write_csv_to(&mut text, Path::new("standard output"), &columns)?;
+                output::print(&String::from_utf8_lossy(&text))
+            }
+        }
+    }
+}
+
+/// The columns of the result.
+fn table(prediction: &Prediction, targets: &[String], classes: &[String]) -> Vec<Column> {
+    let number = |name: String, m: &Mat<f64>, j: usize| Column {
+        name,
+        values: Values::Number((0..m.rows()).map(|i| m[(i, j)]).collect()),
+    };
+    match prediction {
+        Prediction::Classes { probabilities, .. } => {
+            let best = |i: usize| classes[arg_max(probabilities.row(i))].clone();
+            let words = Values::Text((0..probabilities.rows()).map(best).collect());
+            let mut columns = vec![Column { name: "prediction".into(), values: words }];
+            columns.extend(classes.iter().enumerate().map(|(k, class)| number(format!("p_{class}"), probabilities, k)));
+            columns
+        }
+        Prediction::Numbers { values, intervals } => {
+            let mut columns = Vec::new();
+            for (j, target) in targets.iter().enumerate() {
+                let named = |what: &str| if targets.len() == 1 { what.to_string() } else { format!("{what}_{target}") };
+                columns.push(number(named("prediction"), values, j));
+                if let Some(ends) = intervals {
+                    columns.push(number(named("lower"), &ends.lower, j));
+                    columns.push(number(named("upper"), &ends.upper, j));
+                }
+            }
+            columns
+        }
+    }
+}
+
+/// As an object of lists.
+fn columns_json(columns: &[Column]) -> serde_json::Value {
+    let list = |column: &Column| match &column.values {
+        Values::Number(v) => json!(v),
+        Values::Text(v) => json!(v),
+    };
+    columns.iter().map(|c| (c.name.clone(), list(c))).collect::<serde_json::Map<_, _>>().into()
+}
