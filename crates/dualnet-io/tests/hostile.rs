@@ -192,7 +192,7 @@ fn named(e: &Error, path: &Path) -> Result<bool, TestCaseError> {
 
 /// Damaged copies of each file. PROPTEST_CASES asks for more.
 fn cases() -> u32 {
-    std::env::var("PROPTEST_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(200)
+    std::env::var("PROPTEST_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(80)
 }
 
 /// Runs `check` on damaged copies of `sound`.
