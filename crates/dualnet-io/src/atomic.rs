@@ -26,16 +26,16 @@ pub fn write(path: &Path, content: impl FnOnce(&mut BufWriter<File>) -> io::Resu
         return Err(Error::write(path, "write", &io::ErrorKind::IsADirectory.into()));
     }
     let folder = folder_of(&target);
-    let mut temporary =
-        builder().tempfile_in(&folder).map_err(|e| Error::write(path, "create", &plain(&e)))?;
+    let mut temporary = builder().tempfile_in(&folder).map_err(|e| Error::write(path, "create", &plain(&e)))?;
     if let Some(metadata) = existing {
         let kept = fs::set_permissions(temporary.path(), metadata.permissions());
         kept.map_err(|e| Error::write(path, "set the permissions of", &e))?;
     }
     // From here on an early return drops `temporary`, which removes it.
-    let mut writer = BufWriter::with_capacity(1 << 16, temporary.as_file_mut().try_clone().map_err(|e| {
-        Error::write(path, "open", &e)
-    })?);
+    let mut writer = BufWriter::with_capacity(
+        1 << 16,
+        temporary.as_file_mut().try_clone().map_err(|e| Error::write(path, "open", &e))?,
+    );
     content(&mut writer).and_then(|()| writer.flush()).map_err(|e| Error::write(path, "write", &e))?;
     writer.get_ref().sync_all().map_err(|e| Error::write(path, "write", &e))?;
     drop(writer);

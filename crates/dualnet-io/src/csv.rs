@@ -17,7 +17,10 @@ const DELIMITERS: [(u8, &str); 4] = [(b',', "commas"), (b'\t', "tabs"), (b';', "
 
 /// A column being read: numbers until a cell is found that is none.
 enum Building {
-    Number { values: Vec<f64>, present: bool },
+    Number {
+        values: Vec<f64>,
+        present: bool,
+    },
     Text(Vec<String>),
     /// Numbers came before the first text: read again as text from the beginning.
     Again,

@@ -50,7 +50,9 @@ impl Element {
     fn empty(self, capacity: usize) -> Data {
         match self.number {
             Number::Bool | Number::U8 => Data::U8(Vec::with_capacity(capacity)),
-            Number::I8 | Number::I16 | Number::U16 | Number::F16 | Number::F32 => Data::F32(Vec::with_capacity(capacity)),
+            Number::I8 | Number::I16 | Number::U16 | Number::F16 | Number::F32 => {
+                Data::F32(Vec::with_capacity(capacity))
+            }
             _ => Data::F64(Vec::with_capacity(capacity)),
         }
     }

@@ -12,7 +12,9 @@ pub const MISSING_LEVEL: &str = "missing";
 /// True for the ways in which files write "no value".
 pub(crate) fn is_missing_token(cell: &str) -> bool {
     const TOKENS: [&str; 9] = ["", "NA", "NaN", "null", "?", "N/A", "#N/A", "None", "<NA>"];
-    cell.len() <= 4 && TOKENS.iter().any(|token| token.eq_ignore_ascii_case(cell))
+    // Most cells are numbers: their first character decides.
+    let number = cell.as_bytes().first().is_some_and(|b| b.is_ascii_digit() || *b == b'-');
+    !number && cell.len() <= 4 && TOKENS.iter().any(|token| token.eq_ignore_ascii_case(cell))
 }
 
 /// Does to `table` what `missing` says; columns named `target` are never filled in.

@@ -30,13 +30,7 @@ pub(crate) fn from_input(input: &Input) -> Result<Array> {
 }
 
 /// Reads one .npy from `reader`, which holds `length` bytes; `at` names the array in errors.
-pub(crate) fn from_reader(
-    reader: &mut dyn Read,
-    file: &Path,
-    at: &str,
-    length: Length,
-    limit: u64,
-) -> Result<Array> {
+pub(crate) fn from_reader(reader: &mut dyn Read, file: &Path, at: &str, length: Length, limit: u64) -> Result<Array> {
     let (header, used) = read_header(reader, file, at)?;
     let length = match length {
         Length::Exact(n) => Length::Exact(n.saturating_sub(used)),

@@ -187,7 +187,9 @@ impl Checked {
             Page::DataPage { encoding, .. } | Page::DataPageV2 { encoding, .. }
                 if matches!(encoding, Encoding::DELTA_BYTE_ARRAY | Encoding::DELTA_LENGTH_BYTE_ARRAY) =>
             {
-                refuse(format!("the encoding {encoding}, which is not supported: write with plain or dictionary encoding"))
+                refuse(format!(
+                    "the encoding {encoding}, which is not supported: write with plain or dictionary encoding"
+                ))
             }
             _ => Ok(()),
         }
@@ -237,7 +239,9 @@ fn kind(path: &Path, column: &ColumnDescriptor) -> Result<Kind> {
     }
     let cast = "cast the column to a number or to text first";
     match (column.physical_type(), column.logical_type_ref(), column.converted_type()) {
-        (Physical::BOOLEAN, None, _) | (Physical::FLOAT | Physical::DOUBLE, None, ConvertedType::NONE) => Ok(Kind::Float),
+        (Physical::BOOLEAN, None, _) | (Physical::FLOAT | Physical::DOUBLE, None, ConvertedType::NONE) => {
+            Ok(Kind::Float)
+        }
         (Physical::INT32 | Physical::INT64, Some(LogicalType::Integer(integer)), _) => {
             Ok(if integer.is_signed { Kind::Signed } else { Kind::Unsigned })
         }
@@ -255,7 +259,9 @@ fn kind(path: &Path, column: &ColumnDescriptor) -> Result<Kind> {
             other => refuse(other.to_string(), cast),
         },
         (Physical::BYTE_ARRAY, Some(LogicalType::String | LogicalType::Enum | LogicalType::Json), _)
-        | (Physical::BYTE_ARRAY, None, ConvertedType::UTF8 | ConvertedType::ENUM | ConvertedType::JSON) => Ok(Kind::Text),
+        | (Physical::BYTE_ARRAY, None, ConvertedType::UTF8 | ConvertedType::ENUM | ConvertedType::JSON) => {
+            Ok(Kind::Text)
+        }
         (_, Some(logical), _) => refuse(format!("{logical:?}"), cast),
         (physical, None, ConvertedType::NONE) => refuse(physical.to_string(), cast),
         (_, None, converted) => refuse(converted.to_string(), cast),
@@ -275,7 +281,9 @@ impl Sink<'_> {
     fn read(&mut self, reader: ColumnReader, kind: Kind, rows: usize, nullable: bool) -> Result<()> {
         use ColumnReader as R;
         match reader {
-            R::BoolColumnReader(r) => self.column(r, rows, nullable, |s, v| s.number(v.map(|&b| f64::from(u8::from(b))))),
+            R::BoolColumnReader(r) => {
+                self.column(r, rows, nullable, |s, v| s.number(v.map(|&b| f64::from(u8::from(b)))))
+            }
             R::FloatColumnReader(r) => self.column(r, rows, nullable, |s, v| s.number(v.map(|&x| f64::from(x)))),
             R::DoubleColumnReader(r) => self.column(r, rows, nullable, |s, v| s.number(v.copied())),
             R::Int32ColumnReader(r) if kind == Kind::Unsigned => {

@@ -1,5 +1,7 @@
 //! Damaged files of every format: an answer or an error that names the file, never a panic, never memory beyond the limit.
 
+#![allow(clippy::unwrap_used)]
+
 use dualnet_io::{Column, Elements, Error, Missing, Options, Values, load, model_folder, npy, npz, write};
 use parquet::basic::{Compression, GzipLevel, ZstdLevel};
 use parquet::column::writer::ColumnWriter as W;
@@ -37,7 +39,8 @@ fn damage() -> impl Strategy<Value = Vec<Damage>> {
         (at(), 0..8u8).prop_map(|(p, b)| Damage::Flip(p, b)),
         (at(), prop::collection::vec(any::<u8>(), 1..20)).prop_map(|(p, b)| Damage::Insert(p, b)),
         (at(), 1..20usize).prop_map(|(p, n)| Damage::Remove(p, n)),
-        (at(), 1..9usize, prop_oneof![Just(0xffu8), Just(0x7f), Just(0x00)]).prop_map(|(p, n, b)| Damage::Fill(p, n, b)),
+        (at(), 1..9usize, prop_oneof![Just(0xffu8), Just(0x7f), Just(0x00)])
+            .prop_map(|(p, n, b)| Damage::Fill(p, n, b)),
         at().prop_map(Damage::Cut),
     ];
     prop::collection::vec(one, 1..4)
@@ -187,16 +190,21 @@ fn named(e: &Error, path: &Path) -> Result<bool, TestCaseError> {
     Ok(false)
 }
 
-/// Runs `check` on `cases` damaged copies of `sound`.
-fn run(cases: u32, name: &str, sound: &[u8], check: impl Fn(Vec<u8>) -> Result<bool, TestCaseError>) {
-    let config = ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() };
+/// Damaged copies of each file. PROPTEST_CASES asks for more.
+fn cases() -> u32 {
+    std::env::var("PROPTEST_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(80)
+}
+
+/// Runs `check` on damaged copies of `sound`.
+fn run(name: &str, sound: &[u8], check: impl Fn(Vec<u8>) -> Result<bool, TestCaseError>) {
+    let config = ProptestConfig { cases: cases(), failure_persistence: None, ..ProptestConfig::default() };
     // The parquet crate panics on some of this; that the reader turns it into an error is what is tested, so be quiet.
     let hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(|_| {}));
+    let before = peak();
     let result = TestRunner::new(config).run(&damage(), |damage| {
         let mut bytes = sound.to_vec();
         apply(&mut bytes, &damage);
-        let before = peak();
         check(bytes)?;
         let grown = peak() - before;
         prop_assert!(grown < LIMIT + SLACK, "{grown} bytes taken for {damage:?}");
@@ -214,7 +222,7 @@ fn damaged_files_give_an_answer_or_an_error_that_names_them() {
         let path = folder.path().join(name);
         std::fs::write(&path, &sound).unwrap();
         assert!(load_one(&path).unwrap(), "{name} is not even sound");
-        run(600, name, &sound, |bytes| {
+        run(name, &sound, |bytes| {
             std::fs::write(&path, bytes).unwrap();
             load_one(&path)
         });
@@ -224,13 +232,13 @@ fn damaged_files_give_an_answer_or_an_error_that_names_them() {
         .unwrap();
     let (json, tensors) = (model.join(model_folder::JSON), model.join(model_folder::TENSORS));
     let sound_json = std::fs::read(&json).unwrap();
-    run(300, "model.json", &sound_json, |bytes| {
+    run("model.json", &sound_json, |bytes| {
         std::fs::write(&json, bytes).unwrap();
         // Damage to the hash recorded makes the array file the one to name.
         model_folder::load(&model).map(|_| true).or_else(|e| named(&e, &json).or_else(|_| named(&e, &tensors)))
     });
     let sound = std::fs::read(&tensors).unwrap();
-    run(600, "model.safetensors", &sound, |bytes| {
+    run("model.safetensors", &sound, |bytes| {
         // With the right hash, so that the reader of the arrays has to find the damage.
         let hash = format!("blake3:{}", blake3::hash(&bytes).to_hex());
         std::fs::write(&json, serde_json::json!({"hashes": {model_folder::TENSORS: hash}}).to_string()).unwrap();

@@ -87,7 +87,9 @@ fn npz_round_trip_stored_and_deflated() {
     let path = place.path("a.npz");
     let x: Vec<f32> = (0..40_000).map(|i| i as f32).collect();
     npz::write(&path, &[("x", &[200, 200], Elements::F32(&x)), ("y", &[200], Elements::F64(&[0.5; 200]))]).unwrap();
-    let Loaded::Arrays { x: read, y: Some(y), test: None } = load(&path, &Options::default()).unwrap() else { panic!() };
+    let Loaded::Arrays { x: read, y: Some(y), test: None } = load(&path, &Options::default()).unwrap() else {
+        panic!()
+    };
     assert_eq!((read.shape, read.data), (vec![200, 200], Data::F32(x.clone())));
     assert_eq!(y.into_f64(), [0.5; 200]);
     let mut other = npyz::npz::NpzArchive::open(&path).unwrap();
@@ -149,8 +151,16 @@ fn sizes_are_held_against_the_file_before_memory_is_taken() {
         raw("<f8", "False", "(4294967296, 4294967296)", &[]),
         "the values: at least 18446744073709551615 bytes are needed, the limit is 8589934592; raise it with --memory",
     );
-    check("head.npy", b"\x93NUMPY\x01\x00\xff\x00{'descr'".to_vec(), &format!("the values, the header: 247 of 255 bytes are missing; {tail}"));
-    check("short.idx", idx_file(8, &[60_000, 28, 28], &[0; 10]), &format!("the values: 47039990 of 47040000 bytes are missing; {tail}"));
+    check(
+        "head.npy",
+        b"\x93NUMPY\x01\x00\xff\x00{'descr'".to_vec(),
+        &format!("the values, the header: 247 of 255 bytes are missing; {tail}"),
+    );
+    check(
+        "short.idx",
+        idx_file(8, &[60_000, 28, 28], &[0; 10]),
+        &format!("the values: 47039990 of 47040000 bytes are missing; {tail}"),
+    );
     let mut cut = gzip(&idx_file(8, &[100, 10], &(0..1000).map(|i| (i * i % 251) as u8).collect::<Vec<_>>()));
     cut.truncate(cut.len() / 2);
     place.put("cut.gz", cut);

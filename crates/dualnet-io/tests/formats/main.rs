@@ -1,5 +1,7 @@
 //! Every format: what is read comes back as it was written, and each error says what it should.
 
+#![allow(clippy::unwrap_used, clippy::panic)]
+
 mod arrays;
 mod csv;
 mod model_folder;

@@ -9,7 +9,8 @@ fn what_is_saved_is_loaded_bit_for_bit_and_by_the_reference_reader() {
     let place = Place::new();
     let path = place.path("model");
     let values: Vec<f64> = (0..6).map(|i| (i as f64).sqrt() * 1e-300).collect();
-    save(&path, json!({"net": "fc-relu-3"}), &[("b", &[2, 3], &values), ("a", &[], &[7.0]), ("e", &[0, 4], &[])]).unwrap();
+    save(&path, json!({"net": "fc-relu-3"}), &[("b", &[2, 3], &values), ("a", &[], &[7.0]), ("e", &[0, 4], &[])])
+        .unwrap();
     let (json, tensors) = load(&path).unwrap();
     assert_eq!(json["net"], "fc-relu-3");
     assert!(json["hashes"][TENSORS].as_str().unwrap().starts_with("blake3:"));

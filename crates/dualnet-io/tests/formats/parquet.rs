@@ -114,3 +114,38 @@ fn truncated_and_empty_files() {
     let small = Options { max_bytes: 200, ..with(Missing::Keep) };
     assert!(place.error("a.parquet", &small).ends_with("the limit is 200; raise it with --memory"));
 }
+
+#[test]
+fn a_page_that_claims_more_than_it_can_unpack_to_is_refused() {
+    let place = Place::new();
+    let path = place.path("a.parquet");
+    let properties = WriterProperties::builder()
+        .set_compression(Compression::SNAPPY)
+        .set_dictionary_enabled(false)
+        .set_data_page_size_limit(1 << 24)
+        .set_data_page_row_count_limit(1 << 24)
+        .build();
+    let schema = Arc::new(parse_message_type("message t { required double x; }").unwrap());
+    let file = std::fs::File::create(&path).unwrap();
+    let mut writer = SerializedFileWriter::new(file, schema, Arc::new(properties)).unwrap();
+    let mut rows = writer.next_row_group().unwrap();
+    let mut column = rows.next_column().unwrap().unwrap();
+    let values: Vec<f64> = (0..200_000).map(|i| f64::from(i).sin()).collect();
+    let W::DoubleColumnWriter(w) = column.untyped() else { panic!("another type") };
+    w.write_batch(&values, None, None).unwrap();
+    column.close().unwrap();
+    rows.close().unwrap();
+    writer.close().unwrap();
+    assert_eq!(numbers(&table(load(&path, &Options::default()).unwrap()), "x"), values);
+
+    // The page header: field 1 (type) = 0, field 2 (unpacked size) = a varint of four bytes, here made the largest.
+    let mut bytes = std::fs::read(&path).unwrap();
+    assert_eq!((&bytes[4..7], bytes[10] < 0x80), (&[0x15, 0x00, 0x15][..], true));
+    bytes[7..11].copy_from_slice(&[0xfe, 0xff, 0xff, 0x7f]);
+    place.put("a.parquet", bytes);
+    let text = place.error("a.parquet", &Options::default());
+    assert!(text.starts_with("a.parquet: column x: expected pages inside the file, found a page of"), "{text}");
+    assert!(text.contains("said to hold 134217727"), "{text}");
+    let small = Options { max_bytes: 1 << 20, ..Options::default() };
+    assert!(place.error("a.parquet", &small).starts_with("a.parquet: "));
+}
