@@ -156,6 +156,9 @@ fn uniform<V: Vector, T: Element, S: Shape>(simd: V, tile: &mut TileMut<'_, T>, 
     }
     let outside =
         Outside { mean: at.product(MEAN), linear: at.product(LINEAR), inverse: at.product(INVERSE), excess: zero };
+    // The first steps of the recurrence, from 0, are known beforehand.
+    let start = Sums { total, g: tails.first().copied().unwrap_or(zero), h: zero };
+    let rest = tails.get(1..).unwrap_or_default();
     for i in 0..n {
         let mut j = 0;
         while j + TOGETHER * lanes <= columns {
@@ -163,8 +166,13 @@ fn uniform<V: Vector, T: Element, S: Shape>(simd: V, tile: &mut TileMut<'_, T>, 
             for b in 0..TOGETHER {
                 y[b] = argument::<V, T, S>(simd, tile, i, j + b * lanes);
             }
-            let mut sums = [Sums { total, ..Sums::zero(zero) }; TOGETHER];
-            for &tail in &tails {
+            let mut sums = [start; TOGETHER];
+            if let Some(&tail) = rest.first() {
+                for b in 0..TOGETHER {
+                    sums[b] = start.second(y[b], tail);
+                }
+            }
+            for &tail in rest.iter().skip(1) {
                 for b in 0..TOGETHER {
                     sums[b].descend(y[b], tail);
                 }
@@ -178,8 +186,8 @@ fn uniform<V: Vector, T: Element, S: Shape>(simd: V, tile: &mut TileMut<'_, T>, 
         while j < columns {
             let x = load_pair(simd, tile, i, j);
             let y = argument::<V, T, S>(simd, tile, i, j);
-            let mut sums = Sums { total, ..Sums::zero(zero) };
-            for &tail in &tails {
+            let mut sums = start;
+            for &tail in rest {
                 sums.descend(y, tail);
             }
             store::<V, T, S>(simd, tile, (i, j), &x, outside, sums);
