@@ -115,7 +115,8 @@ impl HermiteDual {
             }
             let h = 1e-9 * (1.0 + x.abs());
             let jump = phi(x + h) - phi(x - h);
-            if !(jump.abs() <= 1e-3 * (1.0 + phi(x).abs())) {
+            let continuous = jump.abs() <= 1e-3 * (1.0 + phi(x).abs());
+            if !continuous {
                 return Err(invalid(&format!("phi near {x}, its change"), jump));
             }
         }

@@ -4,6 +4,9 @@
 //! the series are numbers of the tile, and a term costs two fused multiply-adds. Elsewhere a term costs a product and a sum
 //! more. Both do the same operations in the same order on a pair, so a pair has the same bits in either.
 
+// Blocks of registers are counted, not iterated: an iterator's closures would leave the instruction set.
+#![allow(clippy::needless_range_loop)]
+
 use super::series::{Outside, Shape, Sums, excess};
 use super::{INVERSE, LINEAR, MEAN, SERIES, SNAPPED, TURN};
 use crate::dual::{Pair, Side, TileMut};
