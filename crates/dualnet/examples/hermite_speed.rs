@@ -4,6 +4,8 @@
 //! cargo run --release --example hermite_speed
 //! ```
 
+#![allow(clippy::excessive_precision)]
+
 use dualnet::activation::Activation;
 use dualnet::dual::numeric::{Precision, default_degree};
 use dualnet::dual::{Constants, Dual, DynDual, Image, Pair, Side, TileMut, hermite::HermiteDual};

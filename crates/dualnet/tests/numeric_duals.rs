@@ -1,5 +1,7 @@
 //! Numerical duals against the golden values: expansions where a closed form is known, and the raw quadrature rule.
 
+#![allow(clippy::unwrap_used, clippy::panic)]
+
 use dualnet::activation::Activation;
 use dualnet::dual::hermite::HermiteDual;
 use dualnet::dual::quadrature::{Outer, QuadratureDual};
