@@ -37,7 +37,7 @@ fn main() -> dualnet::Result<()> {
     use Activation::*;
     for activation in [Tanh, Sigmoid, Silu, Softplus, Elu { alpha: 1.0 }, Selu, Mish, GeluTanh] {
         for (name, precision) in [("f32", Precision::F32), ("f64", Precision::F64)] {
-            let degree = default_degree(&activation, precision);
+            let Some(degree) = default_degree(&activation, precision) else { continue };
             let dual = HermiteDual::new(&activation, degree)?;
             let (mut of_k, mut of_kdot) = (String::new(), String::new());
             for v in VARIANCES {

@@ -1,5 +1,7 @@
 //! Numerical duals against the golden values: expansions where a closed form is known, and the raw quadrature rule.
 
+#![allow(clippy::unwrap_used, clippy::panic)]
+
 use dualnet::activation::Activation;
 use dualnet::dual::hermite::HermiteDual;
 use dualnet::dual::quadrature::{Outer, QuadratureDual};
@@ -33,7 +35,7 @@ fn expansions_reach_the_closed_forms() {
         ("sin_0.8_1.7_0.4", Sin { a: 0.8, b: 1.7, c: 0.4 }, 4.0, 1e-11),
         ("gaussian", Gaussian { a: 1.0, b: -1.0 }, 1.0, 1e-11),
         ("exp_0.6_0.5", Exp { a: 0.6, b: 0.5 }, 10.0, 1e-11),
-        ("relu", Relu, 1e6, 3e-5),
+        ("relu", Relu, 1e6, 5e-5),
     ];
     let (triples, _) = golden("dual.npz", "c11_c22_c12");
     for (key, activation, largest, tolerance) in cases {

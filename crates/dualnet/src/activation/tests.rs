@@ -83,7 +83,7 @@ fn known_values() {
         (Activation::Elu { alpha: 1.0 }, -1.0, -0.632_120_558_828_557_7),
         (Activation::Selu, -1.0, -1.111_330_737_812_562_7),
         (Activation::Mish, 1.0, 0.865_098_388_267_310_3),
-        (Activation::Mish, -2.0, -0.252_501_482_695_708_86),
+        (Activation::Mish, -2.0, -0.252_501_482_695_708_9),
         (Activation::GeluTanh, 1.0, 0.841_191_990_608_276_7),
         (Activation::Gelu, 1.0, 0.841_344_746_068_542_9),
         (Activation::SigmoidLike, 1.0, 0.721_985_907_134_070_5),

@@ -5,12 +5,13 @@
 //! a_l themselves vanish, and have a limit there.
 
 use super::source::Source;
+use crate::activation::Parity;
 use crate::dual::quadrature_rule::Rule;
 
 /// Below this variance an input counts as zero: its square would underflow.
 const SMALLEST: f64 = 1e-200;
 /// Points of a panel.
-const POINTS: usize = 20;
+const POINTS: usize = 18;
 /// Panels are narrow near 0, where activations bend when the variance is large.
 const FINE: [f64; 6] = [0.012, 0.05, 0.15, 0.4, 0.9, 1.6];
 
@@ -29,7 +30,7 @@ pub(super) struct Table {
     nodes: Vec<f64>,
     /// Weights times the normal density times e^(z^2/4).
     weights: Vec<f64>,
-    /// h_l at node i, at `i * degrees + l`.
+    /// `degrees` values a node: h_0, h_2, ..., then h_1, h_3, ...
     functions: Vec<f64>,
     degrees: usize,
 }
@@ -48,8 +49,10 @@ impl Table {
                 nodes.push(z);
                 weights.push(w * half * e / (2.0 * std::f64::consts::PI).sqrt());
                 let (mut before, mut now) = (0.0, e);
+                let (start, evens) = (functions.len(), degrees.div_ceil(2));
+                functions.resize(start + degrees, 0.0);
                 for l in 0..degrees {
-                    functions.push(now);
+                    functions[start + l / 2 + evens * (l % 2)] = now;
                     let next = (z * now - (l as f64).sqrt() * before) / (l as f64 + 1.0).sqrt();
                     (before, now) = (now, next);
                 }
@@ -58,20 +61,26 @@ impl Table {
         Self { nodes, weights, functions, degrees }
     }
 
-    /// E\[f(s z) h_l(z)\] for l = 0 ..= degree.
-    fn project(&self, s: f64, f: impl Fn(f64) -> f64) -> Vec<f64> {
+    /// E\[f(s z) h_l(z)\] for l = 0 ..= degree; 0 for those that the parity of the part of `f` beside its constant rules out.
+    fn project(&self, s: f64, parity: Parity, f: impl Fn(f64) -> f64) -> Vec<f64> {
         // h_l is even or odd: the sum over +z and -z needs f(z) + f(-z) for even l and the difference for odd l.
-        let mut sums = vec![0.0; self.degrees];
+        let (evens, odds) = (self.degrees.div_ceil(2), self.degrees / 2);
+        let (kept_evens, kept_odds) = match parity {
+            Parity::Even => (evens, 0),
+            Parity::Odd => (1, odds),
+            Parity::Neither => (evens, odds),
+        };
+        let (mut even, mut odd) = (vec![0.0; kept_evens], vec![0.0; kept_odds]);
         for ((&z, &w), row) in self.nodes.iter().zip(&self.weights).zip(self.functions.chunks_exact(self.degrees)) {
             let (plus, minus) = (f(s * z), f(-s * z));
-            let folded = [w * (plus + minus), w * (plus - minus)];
-            for (sums, row) in sums.chunks_mut(2).zip(row.chunks(2)) {
-                for ((sum, h), fold) in sums.iter_mut().zip(row).zip(folded) {
-                    *sum += fold * h;
-                }
-            }
+            let (sum, difference) = (w * (plus + minus), w * (plus - minus));
+            let (row_even, row_odd) = row.split_at(evens);
+            even.iter_mut().zip(row_even).for_each(|(total, h)| *total += sum * h);
+            odd.iter_mut().zip(row_odd).for_each(|(total, h)| *total += difference * h);
         }
-        sums
+        even.resize(evens, 0.0);
+        odd.resize(odds, 0.0);
+        (0..self.degrees).map(|l| if l % 2 == 0 { even[l / 2] } else { odd[l / 2] }).collect()
     }
 
     fn mean(&self, s: f64, f: impl Fn(f64) -> f64) -> f64 {
@@ -117,15 +126,21 @@ impl Coefficients {
             }
         };
         let mean = table.mean(s, |x| source.value(x));
+        // The slope of an odd function is even, and the other way round.
+        let parity = match source.parity() {
+            Parity::Odd => Parity::Even,
+            Parity::Even => Parity::Odd,
+            Parity::Neither => Parity::Neither,
+        };
         let slopes = match source {
             Source::Builtin(_) => {
-                let projected = table.project(s, |x| source.slope(x));
+                let projected = table.project(s, parity, |x| source.slope(x));
                 projected.iter().take(wanted).enumerate().map(|(m, b)| b / (m as f64 + 1.0).sqrt()).collect()
             }
             Source::Given { phi, .. } => {
                 let s = s.max(super::source::SMALLEST_DEVIATION);
                 let origin = phi(0.0);
-                let projected = table.project(s, |x| phi(x) - origin);
+                let projected = table.project(s, Parity::Neither, |x| phi(x) - origin);
                 projected.iter().skip(1).take(wanted).map(|a| a / s).collect()
             }
         };

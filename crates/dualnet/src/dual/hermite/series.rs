@@ -28,6 +28,11 @@ impl<V: Real> Sums<V> {
         let zero = like.lit(0.0);
         Self { total: zero, g: zero, h: zero }
     }
+    /// [`Sums::descend`] where h is 0: the same bits.
+    #[inline(always)]
+    pub fn second(self, y: V, tail: V) -> Self {
+        Self { total: self.total, g: self.g.mul_add(y, tail), h: self.g }
+    }
     /// Takes up the next lower running sum.
     #[inline(always)]
     pub fn descend(&mut self, y: V, tail: V) {

@@ -4,6 +4,9 @@
 //! the series are numbers of the tile, and a term costs two fused multiply-adds. Elsewhere a term costs a product and a sum
 //! more. Both do the same operations in the same order on a pair, so a pair has the same bits in either.
 
+// Blocks of registers are counted, not iterated: an iterator's closures would leave the instruction set.
+#![allow(clippy::needless_range_loop)]
+
 use super::series::{Outside, Shape, Sums, excess};
 use super::{INVERSE, LINEAR, MEAN, SERIES, SNAPPED, TURN};
 use crate::dual::{Pair, Side, TileMut};
@@ -156,6 +159,9 @@ fn uniform<V: Vector, T: Element, S: Shape>(simd: V, tile: &mut TileMut<'_, T>, 
     }
     let outside =
         Outside { mean: at.product(MEAN), linear: at.product(LINEAR), inverse: at.product(INVERSE), excess: zero };
+    // The first steps of the recurrence, from 0, are known beforehand.
+    let start = Sums { total, g: tails.first().copied().unwrap_or(zero), h: zero };
+    let rest = tails.get(1..).unwrap_or_default();
     for i in 0..n {
         let mut j = 0;
         while j + TOGETHER * lanes <= columns {
@@ -163,8 +169,13 @@ fn uniform<V: Vector, T: Element, S: Shape>(simd: V, tile: &mut TileMut<'_, T>, 
             for b in 0..TOGETHER {
                 y[b] = argument::<V, T, S>(simd, tile, i, j + b * lanes);
             }
-            let mut sums = [Sums { total, ..Sums::zero(zero) }; TOGETHER];
-            for &tail in &tails {
+            let mut sums = [start; TOGETHER];
+            if let Some(&tail) = rest.first() {
+                for b in 0..TOGETHER {
+                    sums[b] = start.second(y[b], tail);
+                }
+            }
+            for &tail in rest.iter().skip(1) {
                 for b in 0..TOGETHER {
                     sums[b].descend(y[b], tail);
                 }
@@ -178,8 +189,8 @@ fn uniform<V: Vector, T: Element, S: Shape>(simd: V, tile: &mut TileMut<'_, T>, 
         while j < columns {
             let x = load_pair(simd, tile, i, j);
             let y = argument::<V, T, S>(simd, tile, i, j);
-            let mut sums = Sums { total, ..Sums::zero(zero) };
-            for &tail in &tails {
+            let mut sums = start;
+            for &tail in rest {
                 sums.descend(y, tail);
             }
             store::<V, T, S>(simd, tile, (i, j), &x, outside, sums);
