@@ -5,7 +5,7 @@ use crate::options::Common;
 use crate::output;
 use clap::Args;
 use dualnet::activation::Activation;
-use dualnet::dual::{Precision, default_degree, has_closed_form};
+use dualnet::dual::{Precision, default_degree};
 use serde_json::json;
 
 /// List the activations: formula, which dual is exact, homogeneous or not
@@ -24,8 +24,8 @@ impl Activations {
                 .iter()
                 .map(|a| {
                     json!({
-                        "name": a.name(), "formula": a.formula(), "exact": has_closed_form(a),
-                        "hermite_degree": (!has_closed_form(a)).then(|| default_degree(a, Precision::F64)),
+                        "name": a.name(), "formula": a.formula(), "exact": default_degree(a, Precision::F64).is_none(),
+                        "hermite_degree": default_degree(a, Precision::F64),
                         "homogeneity": a.homogeneity(),
                     })
                 })
@@ -34,9 +34,9 @@ impl Activations {
         }
         let mut rows = vec![["activation", "formula", "dual", "homogeneous"].map(String::from)];
         for a in &all {
-            let dual = match has_closed_form(a) {
-                true => "closed form".to_string(),
-                false => format!("Hermite expansion of degree {}", default_degree(a, Precision::F64)),
+            let dual = match default_degree(a, Precision::F64) {
+                None => "closed form".to_string(),
+                Some(degree) => format!("Hermite expansion of degree {degree}"),
             };
             let degree = a.homogeneity().map_or("no".into(), |n| format!("degree {n}"));
             rows.push([a.name().to_string(), a.formula().to_string(), dual, degree]);

@@ -119,7 +119,7 @@ impl Fit {
     }
 
     fn options(&self) -> Result<FitOptions> {
-        let MethodOption::Auto | MethodOption::Exact = self.method;
+        let (MethodOption::Auto | MethodOption::Exact) = self.method;
         Ok(FitOptions {
             net: if self.net == "auto" { NetChoice::Auto } else { NetChoice::Net(read_net(&self.net)?) },
             kernel: match self.kernel {

@@ -1,12 +1,11 @@
 //! `dualnet kernel`: exact kernel matrices of a net.
 
-use crate::data;
 use crate::error::{Error, Result};
 use crate::options::{Common, check_output};
 use crate::output;
 use clap::{Args, ValueEnum};
 use dualnet::gram;
-use dualnet::kernel::{DenseKernel, Get, Grams, Precision};
+use dualnet::kernel::{DenseKernel, Float, Get, Grams};
 use dualnet::net::Net;
 use dualnet::{Mat, Resources};
 use dualnet_io::{Elements, Loaded, Options};
@@ -131,7 +130,7 @@ pub fn read_net(net: &str) -> Result<Net> {
     Ok(Net::parse(net)?)
 }
 
-fn read_samples<T: Precision>(path: &Path, options: &Options) -> Result<Mat<T>> {
+fn read_samples<T: Float>(path: &Path, options: &Options) -> Result<Mat<T>> {
     let Loaded::Arrays { x, .. } = dualnet_io::load(path, options)? else {
         return Err(Error::argument(
             &path.display().to_string(),
@@ -153,7 +152,7 @@ fn read_samples<T: Precision>(path: &Path, options: &Options) -> Result<Mat<T>> 
 }
 
 /// Seconds a pair, measured on the first rows.
-fn probe<T: Precision>(kernel: &DenseKernel, x: &Mat<T>, get: Get, resources: &Resources) -> Result<f64> {
+fn probe<T: Float>(kernel: &DenseKernel, x: &Mat<T>, get: Get, resources: &Resources) -> Result<f64> {
     let rows: Vec<usize> = (0..x.rows().min(512)).collect();
     let some = x.as_ref().select_rows(&rows);
     let start = Instant::now();
@@ -163,7 +162,7 @@ fn probe<T: Precision>(kernel: &DenseKernel, x: &Mat<T>, get: Get, resources: &R
 }
 
 /// Writing of matrices in their own precision.
-trait Save: Precision {
+trait Save: Float {
     /// The entries for the writer.
     fn elements(matrix: &Mat<Self>) -> Elements<'_>;
 

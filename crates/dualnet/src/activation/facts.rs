@@ -55,6 +55,46 @@ impl Activation {
         &NAMES
     }
 
+    /// One of each, in the order of [`Activation::all_names`], with its defaults; degree 2 and slopes 0 and 1 where a net file
+    /// has to say.
+    ///
+    /// ```
+    /// use dualnet::activation::Activation;
+    /// assert_eq!(Activation::examples().map(|a| a.name()).as_slice(), Activation::all_names());
+    /// ```
+    pub fn examples() -> [Self; 28] {
+        [
+            Self::Identity,
+            Self::Relu,
+            Self::LeakyRelu { alpha: 0.01 },
+            Self::Abs,
+            Self::Abrelu { a: 0.0, b: 1.0 },
+            Self::Erf { a: 1.0, b: 1.0, c: 0.0 },
+            Self::SigmoidLike,
+            Self::Gelu,
+            Self::Sin { a: 1.0, b: 1.0, c: 0.0 },
+            Self::Cos { a: 1.0, b: 1.0, c: 0.0 },
+            Self::Rbf { gamma: 1.0 },
+            Self::Gaussian { a: 1.0, b: -1.0 },
+            Self::Exp { a: 1.0, b: 1.0 },
+            Self::Gabor,
+            Self::Sign,
+            Self::Hermite { degree: 2 },
+            Self::Monomial { degree: 2 },
+            Self::RectifiedMonomial { degree: 2 },
+            Self::Polynomial { coefficients: vec![0.0, 1.0] },
+            Self::ExpNormalized { gamma: 1.0, shift: -1.0 },
+            Self::Tanh,
+            Self::Sigmoid,
+            Self::Silu,
+            Self::Softplus,
+            Self::Elu { alpha: 1.0 },
+            Self::Selu,
+            Self::Mish,
+            Self::GeluTanh,
+        ]
+    }
+
     /// Its name in a net file.
     pub fn name(&self) -> &'static str {
         match self {

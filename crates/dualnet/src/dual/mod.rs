@@ -6,17 +6,33 @@
 //! A dual is one formula over [`Real`] ([`Dual::pair`]); [`DynDual`] is its face without generics, which kernels call tile
 //! by tile.
 
+pub mod abrelu;
+mod arcsine;
+mod choose;
+pub mod erf;
+pub mod exp;
+pub mod exp_normalized;
+pub mod gabor;
+pub mod gaussian;
+pub mod gelu;
 pub mod hermite;
+pub mod hermite_power;
 pub mod kernel_only;
 pub mod numeric;
+pub mod polynomial;
 pub mod quadrature;
 pub mod quadrature_rule;
+pub mod rbf;
+pub mod rectified_monomial;
+pub mod sign;
+pub mod sin;
 pub mod tile;
 
 use crate::simd::Real;
 use std::fmt::Debug;
 
-pub use numeric::Precision;
+pub use choose::{closed_form, dual_of};
+pub use numeric::{Precision, default_degree, numeric_dual};
 pub use tile::{DynDual, Side, TileMut};
 
 /// One pair of pre-activations, or a register of them.
@@ -129,33 +145,5 @@ pub trait Dual: Debug + Send + Sync + 'static {
     /// Degree of homogeneity n if k(s^2 c, s^2 p, s^2 q) = s^(2n) k(c, p, q); `None` if not homogeneous.
     fn homogeneity(&self) -> Option<u32> {
         None
-    }
-}
-/// provisional
-pub fn dual_of(
-    _: &crate::activation::Activation,
-    _: crate::net::spec::DualChoice,
-    _: Precision,
-) -> crate::Result<std::sync::Arc<dyn DynDual>> {
-    Ok(std::sync::Arc::new(R))
-}
-#[derive(Debug)]
-struct R;
-impl Dual for R {
-    #[inline(always)]
-    fn pair<V: Real, C: Constants<V>>(&self, x: Pair<V>, r: V, _: &C) -> Image<V> {
-        let one = x.c.lit(1.0);
-        let acute = x.delta.acos_one_minus();
-        let s = x.sin2().sqrt();
-        let neg = x.c.lt(x.c.lit(0.0));
-        let theta = V::select(neg, x.c.lit(std::f64::consts::PI) - acute, acute);
-        let kdot = x.c.lit(0.5) - theta * (0.5 / std::f64::consts::PI);
-        let k = x.c * kdot + x.r() * s * (0.5 / std::f64::consts::PI);
-        let _ = r;
-        let delta = one - (one - (x.delta + (s - theta * x.rho()) * std::f64::consts::FRAC_1_PI)).min(one);
-        Image { k, kdot, delta }
-    }
-    fn variance(&self, p: f64) -> f64 {
-        p * 0.5
     }
 }

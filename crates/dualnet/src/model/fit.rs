@@ -20,8 +20,8 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use serde::{Deserialize, Serialize};
 
-/// Widest input that is binned as well: beyond it the code of each column would cost more than it brings.
-const MAX_BINNED: usize = 200;
+/// Widest code of binned columns that is tried: beyond it, it costs more than it brings.
+const MAX_BINNED: usize = 4096;
 
 /// What to fit.
 #[derive(Clone, Debug)]
@@ -125,7 +125,7 @@ pub struct Plan {
 
 /// What fitting `rows` rows of `columns` columns to `outputs` outputs will take.
 pub fn plan(rows: usize, columns: usize, outputs: usize, options: &FitOptions) -> Result<Plan> {
-    let tried = candidates(&options.net, options.kernel, &encodings(columns, options))?.len();
+    let tried = candidates(&options.net, options.kernel, &options.encodings)?.len();
     let compared = compared_rows(rows, options);
     let n = rows as f64;
     let path = |n: f64| 8.0 / 3.0 * n.powi(3) + options.lambdas.len() as f64 * n * n * (70.0 + 2.0 * outputs as f64);
@@ -134,14 +134,6 @@ pub fn plan(rows: usize, columns: usize, outputs: usize, options: &FitOptions) -
     let side = rows as u64;
     let bytes = 28 * side * side + 8 * side * (columns as u64 + 30 * outputs as u64);
     Ok(Plan { rows, candidates: tried, compared_rows: compared, bytes, flops })
-}
-
-fn encodings(columns: usize, options: &FitOptions) -> Vec<Encoding> {
-    let mut list = options.encodings.clone();
-    if columns > MAX_BINNED {
-        list.retain(|&e| e != Encoding::Binned);
-    }
-    if list.is_empty() { vec![Encoding::Plain] } else { list }
 }
 
 fn compared_rows(rows: usize, options: &FitOptions) -> usize {
@@ -163,11 +155,12 @@ pub fn fit(frame: &Frame, target: &Target, options: &FitOptions, resources: &Res
     resources.reserve(&format!("an exact fit of {rows} rows"), plan.bytes, hint)?;
 
     let mut prepared = Vec::new();
-    for encoding in encodings(frame.columns().len(), options) {
+    for &encoding in &options.encodings {
         let preprocess = Preprocess::learn(frame, encoding)?;
         // Nothing to bin: the same columns twice would be the same candidates twice.
         let repeats = prepared.iter().any(|(p, _): &(Preprocess, Mat<f64>)| p.width() == preprocess.width());
-        if !(encoding == Encoding::Binned && repeats) {
+        let adds = encoding != Encoding::Binned || !repeats && preprocess.width() <= MAX_BINNED;
+        if prepared.is_empty() || adds {
             let x = preprocess.apply(frame)?;
             prepared.push((preprocess, x));
         }

@@ -7,7 +7,7 @@
 
 use super::bins::Bins;
 use super::dates::looks_like_dates;
-use super::frame::{Column, Frame, Values};
+use super::frame::{Frame, Values};
 use super::invalid;
 use crate::error::Result;
 use crate::linalg::Mat;
@@ -79,8 +79,14 @@ impl Preprocess {
             let hint = "check that the target was not the only informative column";
             return Err(invalid("the input columns", "at least one that varies", "only constant columns", hint));
         }
-        let encoded = this.encode(frame)?;
-        let square: f64 = encoded.as_slice().iter().map(|x| x * x / frame.rows() as f64).sum();
+        let mut square = 0.0;
+        for step in &this.steps {
+            let (code, mut entries) = (step.of(frame)?, vec![0.0; step.width()]);
+            for i in 0..frame.rows() {
+                code.write(i, &mut entries);
+                square += entries.iter().map(|x| x * x).sum::<f64>() / frame.rows() as f64;
+            }
+        }
         this.factor = (this.width as f64 / square).sqrt();
         Ok(this)
     }
@@ -150,35 +156,49 @@ impl Preprocess {
 
     /// The numbers of new rows (n x width). Columns are found by name; others are ignored. A level never seen is all zeros.
     pub fn apply(&self, frame: &Frame) -> Result<Mat<f64>> {
-        let mut out = self.encode(frame)?;
+        let mut out = Mat::zeros(frame.rows(), self.width);
+        let mut at = 0;
+        for step in &self.steps {
+            let (code, next) = (step.of(frame)?, at + step.width());
+            for i in 0..frame.rows() {
+                code.write(i, &mut out.row_mut(i)[at..next]);
+            }
+            at = next;
+        }
         out.as_mut_slice().iter_mut().for_each(|x| *x *= self.factor);
         out.as_ref().check_finite("the preprocessed input")?;
         Ok(out)
     }
+}
 
-    fn encode(&self, frame: &Frame) -> Result<Mat<f64>> {
-        let mut out = Mat::zeros(frame.rows(), self.width);
-        let mut at = 0;
-        for step in &self.steps {
-            let name = step.name();
-            let column = frame.column(name).ok_or_else(|| missing(name, frame))?;
-            match step {
-                Step::Scale { shift, factor, clip, .. } => {
-                    let limit = clip.unwrap_or(f64::INFINITY);
-                    for (i, x) in numbers(column)?.iter().enumerate() {
-                        out[(i, at)] = ((x - shift) * factor).clamp(-limit, limit);
-                    }
-                }
-                Step::Bins { bins, .. } => {
-                    for (i, &x) in numbers(column)?.iter().enumerate() {
-                        bins.encode(x, &mut out.row_mut(i)[at..at + bins.width()]);
-                    }
-                }
-                Step::OneHot { levels, .. } => one_hot(&mut out, at, levels, &column.values),
+/// A step with the column it reads.
+struct Code<'a> {
+    step: &'a Step,
+    numbers: &'a [f64],
+    words: &'a [String],
+}
+
+impl Code<'_> {
+    /// Overwrites `out`, as wide as the step, with the code of row `i`.
+    fn write(&self, i: usize, out: &mut [f64]) {
+        match self.step {
+            Step::Scale { shift, factor, clip, .. } => {
+                let limit = clip.unwrap_or(f64::INFINITY);
+                out[0] = ((self.numbers[i] - shift) * factor).clamp(-limit, limit);
             }
-            at += step.width();
+            Step::Bins { bins, .. } => bins.encode(self.numbers[i], out),
+            Step::OneHot { levels, .. } => {
+                out.fill(0.0);
+                // A column of codes may come without its one odd word in new data, and so as numbers.
+                let level = match self.words.get(i) {
+                    Some(word) => levels.binary_search(word),
+                    None => levels.binary_search(&self.numbers[i].to_string()),
+                };
+                if let Ok(level) = level {
+                    out[level] = 1.0;
+                }
+            }
         }
-        Ok(out)
     }
 }
 
@@ -190,23 +210,20 @@ impl Step {
             Step::OneHot { levels, .. } => levels.len(),
         }
     }
-    fn name(&self) -> &str {
-        match self {
-            Step::Scale { name, .. } | Step::Bins { name, .. } | Step::OneHot { name, .. } => name,
+    /// The step with its column of a frame.
+    fn of<'a>(&'a self, frame: &'a Frame) -> Result<Code<'a>> {
+        let (Step::Scale { name, .. } | Step::Bins { name, .. } | Step::OneHot { name, .. }) = self;
+        let column = frame.column(name).ok_or_else(|| missing(name, frame))?;
+        match (&column.values, self) {
+            (Values::Numbers(v), _) => Ok(Code { step: self, numbers: v, words: &[] }),
+            (Values::Words(v), Step::OneHot { .. }) => Ok(Code { step: self, numbers: &[], words: v }),
+            (Values::Words(v), _) => {
+                let row = v.iter().position(|w| w.parse::<f64>().is_err()).unwrap_or(0);
+                let found = format!("{:?} at row {row}", v.get(row).map_or("", |w| w));
+                let hint = "give the column the type it had in training";
+                Err(invalid(&format!("column {name:?}"), "numbers, as in the training data", &found, hint))
+            }
         }
-    }
-}
-
-fn one_hot(out: &mut Mat<f64>, at: usize, levels: &[String], values: &Values) {
-    let mut set = |i: usize, word: &String| {
-        if let Ok(level) = levels.binary_search(word) {
-            out[(i, at + level)] = 1.0;
-        }
-    };
-    match values {
-        Values::Words(v) => v.iter().enumerate().for_each(|(i, w)| set(i, w)),
-        // A column of codes may come without its one odd word in new data.
-        Values::Numbers(v) => v.iter().enumerate().for_each(|(i, x)| set(i, &x.to_string())),
     }
 }
 
@@ -216,18 +233,6 @@ fn moments(values: &[f64]) -> (f64, f64) {
     let mean = values.iter().map(|x| (x - origin) / n).sum::<f64>();
     let variance = values.iter().map(|x| (x - origin - mean).powi(2) / n).sum::<f64>();
     (origin + mean, variance)
-}
-
-fn numbers(column: &Column) -> Result<&[f64]> {
-    match &column.values {
-        Values::Numbers(v) => Ok(v),
-        Values::Words(v) => {
-            let row = v.iter().position(|w| w.parse::<f64>().is_err()).unwrap_or(0);
-            let found = format!("{:?} at row {row}", v.get(row).map_or("", |w| w));
-            let hint = "give the column the type it had in training";
-            Err(invalid(&format!("column {:?}", column.name), "numbers, as in the training data", &found, hint))
-        }
-    }
 }
 
 fn missing(name: &str, frame: &Frame) -> crate::Error {
