@@ -6,6 +6,14 @@
 //! A dual is one formula over [`Real`] ([`Dual::pair`]); [`DynDual`] is its face without generics, which kernels call tile
 //! by tile.
 
+pub mod exp;
+pub mod exp_normalized;
+pub mod gabor;
+pub mod gaussian;
+pub mod hermite_power;
+pub mod polynomial;
+pub mod rbf;
+pub mod sin;
 pub mod tile;
 
 use crate::simd::Real;
