@@ -2,6 +2,10 @@
 
 mod smooth;
 
+use dualnet::dual::exp::Exp;
+use dualnet::dual::gaussian::Gaussian;
+use dualnet::dual::polynomial::Polynomial;
+use dualnet::dual::sin::Sin;
 use dualnet::dual::{DynDual, Pair, Side, TileMut};
 use dualnet::simd::{Element, Isa};
 use proptest::prelude::*;
@@ -76,10 +80,31 @@ fn monomials_of_high_degree_follow_the_sum() {
             let (left, next) = (f64::from(n - 2 * j), f64::from(j + 1));
             term *= left * (left - 1.0) / (4.0 * next * next) * x.p * x.q / (x.c * x.c);
         }
-        let dual = dualnet::dual::polynomial::Polynomial::monomial(n);
+        let dual = Polynomial::monomial(n);
         let got = DynDual::pair(&dual, x).k;
         assert!((got / sum - 1.0).abs() < 1e-11, "degree {n}: {got} is not {sum}");
     }
+}
+
+/// k and kdot by the textbook sum over c^l / l! R_l(p) R_l(q), R_l(v) = sum_j a_(l+2j) (l+2j)! / (j! 2^j) v^j.
+fn plain_polynomial(a: &[f64], x: Pair<f64>) -> (f64, f64) {
+    let factorial = |n: usize| (1..=n).map(|i| i as f64).product::<f64>();
+    let (mut k, mut kdot) = (0.0, 0.0);
+    for l in 0..a.len() {
+        let r = |v: f64| -> f64 {
+            (l..a.len())
+                .step_by(2)
+                .enumerate()
+                .map(|(j, i)| a[i] * factorial(i) / factorial(j) / 2f64.powi(j as i32) * v.powi(j as i32))
+                .sum()
+        };
+        let weight = r(x.p) * r(x.q) / factorial(l);
+        k += weight * x.c.powi(l as i32);
+        if l > 0 {
+            kdot += weight * l as f64 * x.c.powi(l as i32 - 1);
+        }
+    }
+    (k, kdot)
 }
 
 #[test]
@@ -116,7 +141,19 @@ fn one_minus_rho_keeps_its_digits_near_equality() {
 #[test]
 fn hostile_pairs_stay_finite() {
     let variances = [0.0f64, 1e-60, 1e-12, 1.0, 1e6, 1e12];
-    for (name, dual) in duals() {
+    let degenerate: [(&str, Box<dyn DynDual>); 9] = [
+        ("no polynomial", Box::new(Polynomial::new(&[]))),
+        ("zero polynomial", Box::new(Polynomial::new(&[0.0, 0.0]))),
+        ("odd polynomial", Box::new(Polynomial::new(&[0.0, 1.0, 0.0, -0.2]))),
+        ("even polynomial", Box::new(Polynomial::new(&[1.0, 0.0, -0.5]))),
+        ("zero sine", Box::new(Sin::new(0.0, 1.0, 0.3))),
+        ("sine of zero", Box::new(Sin::new(1.0, 0.0, 0.0))),
+        ("zero bump", Box::new(Gaussian::new(0.0, -1.0))),
+        ("constant", Box::new(Gaussian::new(1.0, 0.0))),
+        ("zero exponential", Box::new(Exp::new(0.0, 3.0))),
+    ];
+    let degenerate = degenerate.into_iter().map(|(name, dual)| (name.to_string(), dual));
+    for (name, dual) in duals().into_iter().chain(degenerate) {
         for (p, q) in variances.iter().flat_map(|p| variances.map(|q| (*p, q))) {
             if name.starts_with("exp_0") && p.max(q) > 1.0 {
                 continue;
@@ -158,6 +195,28 @@ proptest! {
             let tolerance = 1e-5 * (slope_scale + k_scale / (x.sp * x.sq));
             prop_assert!((image.kdot - slope).abs() < tolerance, "{} kdot {} is not {}", name, image.kdot, slope);
         }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn polynomials_follow_the_sum(
+        mut a in prop::collection::vec(-2.0f64..2.0, 0..9),
+        keep in prop::sample::select(vec![0b1, 0b10, 0b11, 0b111]),
+        p in 0.0f64..5.0, q in 0.0f64..5.0, delta in 0.0f64..=1.0, negative in any::<bool>(),
+    ) {
+        // Even, odd, mixed, and mixed with gaps.
+        let period = if keep == 0b111 { 4 } else { 2 };
+        a.iter_mut().enumerate().filter(|(i, _)| keep >> (i % period) & 1 == 0).for_each(|(_, a)| *a = 0.0);
+        let x = pair(p, q, if negative { -1.0 } else { 1.0 }, delta);
+        let image = DynDual::pair(&Polynomial::new(&a), x);
+        let (k, kdot) = plain_polynomial(&a, x);
+        let scale = |s: f64| a.iter().enumerate().map(|(i, a)| (a * 3f64.powi(i as i32)).abs() * (1.0 + s).powi(i as i32)).sum::<f64>();
+        let tolerance = 1e-12 * scale(x.sp) * scale(x.sq);
+        prop_assert!((image.k - k).abs() <= tolerance, "{} is not {}", image.k, k);
+        prop_assert!((image.kdot - kdot).abs() <= 10.0 * tolerance, "{} is not {}", image.kdot, kdot);
     }
 }
 

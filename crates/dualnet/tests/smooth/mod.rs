@@ -1,5 +1,8 @@
 //! What the tests of the smooth duals share: the duals by the names of the golden arrays, and a reader of those.
 
+// The exemption of tests covers functions marked as such only.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
 use dualnet::dual::DynDual;
 use dualnet::dual::exp::Exp;
 use dualnet::dual::exp_normalized::ExpNormalized;
