@@ -269,7 +269,7 @@ fn run<T: Element>(
 #[test]
 fn tiles_agree_with_single_pairs_on_every_instruction_set() {
     for (name, dual) in duals() {
-        for (largest, single) in [(6.0, 1e-5), (1e6, f64::INFINITY)] {
+        for largest in [6.0, 1e6] {
             if name.starts_with("exp_0") && largest > 100.0 {
                 continue;
             }
@@ -293,7 +293,7 @@ fn tiles_agree_with_single_pairs_on_every_instruction_set() {
                         let value = float[j][i];
                         let off = error(value, expected[j], scales[j].max(1e-9));
                         assert!(value.is_finite(), "{name} {isa:?} f32 output {j} at {x:?}: {value}");
-                        assert!(off < single, "{name} {isa:?} f32 output {j} at {x:?}: {value} is not {}", expected[j]);
+                        assert!(off < 1e-6, "{name} {isa:?} f32 output {j} at {x:?}: {value} is not {}", expected[j]);
                     }
                 }
             }
