@@ -46,7 +46,8 @@ impl Dual for Gaussian {
         let kdot = k * (x.c * inverse) * (self.rate * self.rate);
         let gap = constants.row(0) - constants.col(0);
         let sin2 = (gap * gap).mul_add(x.c.lit(0.5), det) * inverse;
-        let delta = (sin2 / ((one - sin2).max(zero).sqrt() + 1.0)).min(one);
+        // 1 - rho = (1 - rho^2) / (1 + rho) with rho = k / r.
+        let delta = (sin2 * r / (r + k)).min(one);
         Image { k, kdot, delta: V::select(zero.lt(r), delta, one) }
     }
 
