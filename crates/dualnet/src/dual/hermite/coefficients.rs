@@ -64,6 +64,7 @@ impl Table {
     /// E\[f(s z) h_l(z)\] for l = 0 ..= degree; 0 for those that the parity of the part of `f` beside its constant rules out.
     fn project(&self, s: f64, parity: Parity, f: impl Fn(f64) -> f64) -> Vec<f64> {
         // h_l is even or odd: the sum over +z and -z needs f(z) + f(-z) for even l and the difference for odd l.
+        let origin = f(0.0);
         let (evens, odds) = (self.degrees.div_ceil(2), self.degrees / 2);
         let (kept_evens, kept_odds) = match parity {
             Parity::Even => (evens, 0),
@@ -72,7 +73,12 @@ impl Table {
         };
         let (mut even, mut odd) = (vec![0.0; kept_evens], vec![0.0; kept_odds]);
         for ((&z, &w), row) in self.nodes.iter().zip(&self.weights).zip(self.functions.chunks_exact(self.degrees)) {
-            let (plus, minus) = (f(s * z), f(-s * z));
+            let plus = f(s * z);
+            let minus = match parity {
+                Parity::Even => plus,
+                Parity::Odd => 2.0 * origin - plus,
+                Parity::Neither => f(-s * z),
+            };
             let (sum, difference) = (w * (plus + minus), w * (plus - minus));
             let (row_even, row_odd) = row.split_at(evens);
             even.iter_mut().zip(row_even).for_each(|(total, h)| *total += sum * h);
@@ -83,9 +89,10 @@ impl Table {
         (0..self.degrees).map(|l| if l % 2 == 0 { even[l / 2] } else { odd[l / 2] }).collect()
     }
 
+    /// The integral over z > 0 of f(s z) under the normal density.
     fn mean(&self, s: f64, f: impl Fn(f64) -> f64) -> f64 {
         let rows = self.functions.chunks_exact(self.degrees);
-        self.nodes.iter().zip(&self.weights).zip(rows).map(|((&z, &w), row)| w * row[0] * (f(s * z) + f(-s * z))).sum()
+        self.nodes.iter().zip(&self.weights).zip(rows).map(|((&z, &w), row)| w * row[0] * f(s * z)).sum()
     }
 }
 
@@ -125,7 +132,14 @@ impl Coefficients {
                 &split
             }
         };
-        let mean = table.mean(s, |x| source.value(x));
+        let mean = match source.parity() {
+            Parity::Odd => source.value(0.0),
+            Parity::Even => {
+                let line = source.slope_at_zero();
+                table.mean(s, |x| 2.0 * (source.value(x) - line * x))
+            }
+            Parity::Neither => table.mean(s, |x| source.value(x) + source.value(-x)),
+        };
         // The slope of an odd function is even, and the other way round.
         let parity = match source.parity() {
             Parity::Odd => Parity::Even,
