@@ -14,7 +14,7 @@ use crate::error::Result;
 use crate::resources::Resources;
 
 /// Rows of a block of B.
-pub(crate) const WIDTH: usize = 32;
+pub(crate) const WIDTH: usize = 16;
 
 /// `A = Q B Q^T`.
 #[derive(Clone, Debug)]
@@ -124,7 +124,7 @@ fn householder(x: &mut Mat<f64>) -> (Mat<f64>, [f64; WIDTH]) {
 }
 
 /// Inner product in a fixed order that the compiler can vectorise.
-fn dot(x: &[f64], y: &[f64]) -> f64 {
+pub(super) fn dot(x: &[f64], y: &[f64]) -> f64 {
     const LANES: usize = 16;
     let (xs, ys) = (x.chunks_exact(LANES), y.chunks_exact(LANES));
     let rest: f64 = xs.remainder().iter().zip(ys.remainder()).map(|(x, y)| x * y).sum();
@@ -223,7 +223,7 @@ mod tests {
     #[test]
     fn rebuilds_the_matrix_with_an_orthogonal_factor() -> Result<()> {
         let resources = Resources::new(2)?;
-        for n in [1, 2, 31, 32, 33, 34, 64, 65, 97, 300] {
+        for n in [1, 2, 15, 16, 17, 18, 32, 33, 65, 97, 300] {
             let a = symmetric(n);
             let BandReduction { q, band } = reduce(a.clone(), &resources)?;
             let b = band.to_dense();

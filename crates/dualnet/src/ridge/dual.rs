@@ -2,8 +2,8 @@
 //!
 //! One reduction `K = Q B Q^T` to a block tridiagonal B serves all lambdas: with `G = (K + lambda I)^-1`, each needs
 //! the Cholesky decomposition of `B + lambda I` (negligible), `diag G` (a forward substitution for each row of Q) and
-//! `G Y`. At n = 2400 the reduction costs about as much as four to five Cholesky decompositions with inverses, and a
-//! third of an eigendecomposition; each lambda after that a fraction of either.
+//! `G Y`. The reduction costs about as much as four Cholesky decompositions with inverses, and half of an
+//! eigendecomposition; 21 lambdas together less than two more (`examples/ridge_speed.rs`).
 //!
 //! Leave-one-out: the prediction for sample i by the model without it misses by `(G y)_i / G_ii` (Allen's PRESS). What
 //! centring adds is exact, too: without sample i the mean is another, `m_i`, and the miss is
@@ -19,7 +19,9 @@ use crate::resources::Resources;
 use rayon::prelude::*;
 
 /// Rows of Q in one task.
-const ROWS: usize = 64;
+const ROWS: usize = 256;
+/// Power iterations behind condition numbers: the order of magnitude is what is wanted, for every lambda.
+const POWER_STEPS: usize = 10;
 
 /// A kernel and targets, ready to be regularised by any lambda.
 #[derive(Debug)]
@@ -132,7 +134,7 @@ impl DualPath {
         let mut rotated = Mat::zeros(n, targets.cols() + 1);
         let q = reduction.q.as_ref();
         gemm_tn_parallel(resources, rotated.as_mut(), Update::Replace, 1.0, q, sides.as_ref())?;
-        let largest = power(n, |x| reduction.band.times(x));
+        let largest = power(n, POWER_STEPS, |x| reduction.band.times(x));
         Ok(Self { reduction, rotated, targets, offset, weights, unit, largest, options })
     }
 
@@ -141,7 +143,7 @@ impl DualPath {
         self.evaluate(&self.options.lambdas, resources)
     }
 
-    /// Any other lambdas. Cost about 4 n^2 (32 + outputs) operations each.
+    /// Any other lambdas. Cost about n^2 (64 + 2 outputs) operations each.
     pub fn evaluate(&self, lambdas: &[f64], resources: &Resources) -> Result<Vec<PathPoint>> {
         check_lambdas(lambdas)?;
         self.solve(lambdas, resources)?.iter().map(|s| self.point(s)).collect()
@@ -257,7 +259,7 @@ impl DualPath {
                         // Shapes are right by construction; a failure shows as an infinite norm.
                         if factor.solve(&mut y).is_err() { vec![f64::INFINITY; n] } else { y.into_vec() }
                     };
-                    let smallest = 1.0 / power(n, inverse);
+                    let smallest = 1.0 / power(n, POWER_STEPS, inverse);
                     if smallest.is_finite() && (smallest >= floor || added > 1e-6 * self.largest) {
                         let jitter = (added > 0.0).then(|| Jitter { added: added * self.lambda_unit(), pivot });
                         return Ok((factor, shift, jitter, (self.largest + shift) / smallest));
