@@ -14,7 +14,9 @@ use super::options::{Centering, DualOptions, LambdaScale, check_lambdas, normali
 use super::path::{Jitter, PathPoint};
 use crate::error::{Error, Result};
 use crate::linalg::cholesky::power;
-use crate::linalg::{BandReduction, BlockFactor, Mat, MatRef, Update, gemm_nn_parallel, gemm_tn_parallel, reduce};
+use crate::linalg::{
+    BandReduction, BlockFactor, Mat, MatRef, Update, gemm_nn_parallel, gemm_tn_parallel, in_range, reduce,
+};
 use crate::resources::Resources;
 use rayon::prelude::*;
 
@@ -61,7 +63,7 @@ impl DualFit {
         kernel.check_finite("kernel of new samples")?;
         let mut out = Mat::from_fn(kernel.rows(), self.intercept.len(), |_, j| self.intercept[j]);
         gemm_nn_parallel(resources, out.as_mut(), Update::Add, 1.0, kernel, self.coefficients.as_ref())?;
-        Ok(out)
+        in_range(out, "predictions of ridge")
     }
 }
 
@@ -159,6 +161,7 @@ impl DualPath {
             let y = solved.applied[(i, j + 1)] - border.shift[j] * solved.applied[(i, 0)];
             self.weights[i].sqrt() * y / self.unit
         });
+        let coefficients = in_range(coefficients, "coefficients of ridge")?;
         let intercept = self.offset.iter().zip(&border.shift).map(|(o, s)| o + s).collect();
         let variance = |(i, w): (usize, &f64)| self.unit / (w * border.diagonal(&solved, i));
         let loo_variance = self.weights.iter().enumerate().map(variance).collect();
