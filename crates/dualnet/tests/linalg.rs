@@ -1,4 +1,5 @@
 //! Products, Cholesky and eigendecomposition against plain loops, and the same bits for any number of threads.
+#![allow(clippy::unwrap_used)]
 
 use dualnet::linalg::{
     Cholesky, Update, eigh, gemm_nn, gemm_nn_parallel, gemm_nt, gemm_nt_parallel, gemm_tn, gemm_tn_parallel,

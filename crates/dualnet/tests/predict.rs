@@ -1,4 +1,5 @@
 //! Predictions of infinitely wide networks against reference values, every array of `predict.npz`.
+#![allow(clippy::unwrap_used)]
 
 use dualnet::predict::{
     DiagonalReg, Ensemble, Flow, Kernels, Time, Tolerance, gp_inference, gradient_descent, max_learning_rate,
@@ -78,17 +79,15 @@ fn every_reference_array_is_reproduced() -> Result<()> {
         golden.agrees(&format!("gdmse.t{name}.test"), &test, 1e-10);
     }
     let count = (y.rows() * y.cols()) as f64;
-    let gradient = |f: dualnet::MatRef<'_, f64>| {
-        Ok(Mat::from_fn(f.rows(), f.cols(), |i, j| (f.row(i)[j] - y.row(i)[j]) / count))
-    };
+    let gradient =
+        |f: dualnet::MatRef<'_, f64>| Ok(Mat::from_fn(f.rows(), f.cols(), |i, j| (f.row(i)[j] - y.row(i)[j]) / count));
     let (train, test) = gradient_descent(ntk, gradient, (f0, f0_test), 0.1, 5.0, Tolerance::default(), &resources)?;
     golden.agrees("gdode.t5.train", &train, 1e-7);
     golden.agrees("gdode.t5.test", &test, 1e-7);
 
     let seen = golden.seen.borrow();
     let inputs = ["x_train", "x_test"];
-    let missed: Vec<_> =
-        golden.arrays.keys().filter(|k| !seen.contains(k) && !inputs.contains(&k.as_str())).collect();
+    let missed: Vec<_> = golden.arrays.keys().filter(|k| !seen.contains(k) && !inputs.contains(&k.as_str())).collect();
     assert!(missed.is_empty(), "{missed:?}");
     Ok(())
 }
@@ -101,9 +100,8 @@ fn a_general_loss_follows_the_closed_form_of_the_squared_one() -> Result<()> {
     let (f0, f0_test) = (golden.get("fx_train_0").as_ref(), golden.get("fx_test_0").as_ref());
     let flow = Flow::new(ntk.train, 0.7, DiagonalReg::Absolute(0.0), &resources)?;
     let count = (y.rows() * y.cols()) as f64;
-    let gradient = |f: dualnet::MatRef<'_, f64>| {
-        Ok(Mat::from_fn(f.rows(), f.cols(), |i, j| (f.row(i)[j] - y.row(i)[j]) / count))
-    };
+    let gradient =
+        |f: dualnet::MatRef<'_, f64>| Ok(Mat::from_fn(f.rows(), f.cols(), |i, j| (f.row(i)[j] - y.row(i)[j]) / count));
     let (train, test) = gradient_descent(ntk, gradient, (f0, f0_test), 0.7, 300.0, Tolerance::default(), &resources)?;
     let time = Time::At(300.0);
     let expected = flow.test(time, ntk.test, f0_test, f0, y, &resources)?;

@@ -14,7 +14,10 @@ use crate::error::Result;
 use crate::resources::Resources;
 
 /// Rows of a block of B.
-pub(crate) const WIDTH: usize = 32;
+pub(crate) const WIDTH: usize = 16;
+
+/// Panels whose reflections are applied to Q together: fewer passes over its memory.
+const GROUP: usize = 4;
 
 /// `A = Q B Q^T`.
 #[derive(Clone, Debug)]
@@ -28,7 +31,7 @@ pub(crate) struct BandReduction {
 /// Reflections of one panel: `I - V T V^T`, acting on rows from `first` on.
 struct Reflections {
     first: usize,
-    /// V^T, (WIDTH, n - first).
+    /// V^T, (WIDTH, n - first); of several panels their rows.
     vt: Mat<f64>,
     /// Upper triangular.
     t: Mat<f64>,
@@ -38,7 +41,8 @@ struct Reflections {
 /// memory with the matrix itself.
 pub(crate) fn reduce(mut a: Mat<f64>, resources: &Resources) -> Result<BandReduction> {
     let n = square("matrix to reduce", a.as_ref())?;
-    let (mut diagonal, mut below, mut panels) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut diagonal, mut below) = (Vec::new(), Vec::new());
+    let mut panels: Vec<Reflections> = Vec::new();
     for start in (0..n).step_by(WIDTH) {
         resources.check("reduction to a band")?;
         let first = (start + WIDTH).min(n);
@@ -56,8 +60,9 @@ pub(crate) fn reduce(mut a: Mat<f64>, resources: &Resources) -> Result<BandReduc
     }
     drop(a);
     let mut q = Mat::from_fn(n, n, |i, j| if i == j { 1.0 } else { 0.0 });
-    while let Some(reflections) = panels.pop() {
+    for group in panels.chunks(GROUP).rev() {
         resources.check("reduction to a band")?;
+        let reflections = merge(group, n)?;
         resources.install(|| apply_left(&mut q, &reflections))?;
         resources.progress.update("reduction to a band", (2 * n - reflections.first) as u64, 2 * n as u64);
     }
@@ -124,7 +129,7 @@ fn householder(x: &mut Mat<f64>) -> (Mat<f64>, [f64; WIDTH]) {
 }
 
 /// Inner product in a fixed order that the compiler can vectorise.
-fn dot(x: &[f64], y: &[f64]) -> f64 {
+pub(super) fn dot(x: &[f64], y: &[f64]) -> f64 {
     const LANES: usize = 16;
     let (xs, ys) = (x.chunks_exact(LANES), y.chunks_exact(LANES));
     let rest: f64 = xs.remainder().iter().zip(ys.remainder()).map(|(x, y)| x * y).sum();
@@ -189,23 +194,52 @@ fn two_sided(a: &mut Mat<f64>, h: &Reflections) -> Result<()> {
     })
 }
 
+/// The product of the reflections of consecutive panels: V side by side, T by the recurrence of `panel` in blocks.
+fn merge(group: &[Reflections], n: usize) -> Result<Reflections> {
+    let first = group.first().map_or(n, |h| h.first);
+    let width = group.len() * WIDTH;
+    let (mut vt, mut t) = (Mat::zeros(width, n - first), Mat::zeros(width, width));
+    for (g, h) in group.iter().enumerate() {
+        let start = g * WIDTH;
+        for i in 0..WIDTH {
+            vt.row_mut(start + i)[h.first - first..].copy_from_slice(h.vt.row(i));
+            t.row_mut(start + i)[start..start + WIDTH].copy_from_slice(h.t.row(i));
+        }
+        if g == 0 {
+            continue;
+        }
+        // The new corner is -T_before (V_before^T V) T.
+        let (mut inner, mut right, mut corner) =
+            (Mat::zeros(start, WIDTH), Mat::zeros(start, WIDTH), Mat::zeros(start, WIDTH));
+        let before = vt.as_ref().block(0..start, h.first - first..n - first)?;
+        gemm(inner.as_mut(), Update::Replace, 1.0, (before, Side::Plain), (h.vt.as_ref(), Side::Transposed))?;
+        gemm(right.as_mut(), Update::Replace, 1.0, (inner.as_ref(), Side::Plain), (h.t.as_ref(), Side::Plain))?;
+        let t_before = t.as_ref().block(0..start, 0..start)?;
+        gemm(corner.as_mut(), Update::Replace, -1.0, (t_before, Side::Plain), (right.as_ref(), Side::Plain))?;
+        for i in 0..start {
+            t.row_mut(i)[start..start + WIDTH].copy_from_slice(corner.row(i));
+        }
+    }
+    Ok(Reflections { first, vt, t })
+}
+
 /// `Q <- H Q`, where Q is the identity outside of rows and columns from `first` on.
 fn apply_left(q: &mut Mat<f64>, h: &Reflections) -> Result<()> {
     let (n, first) = (q.rows(), h.first);
-    let m = n - first;
+    let (m, width) = (n - first, h.vt.rows());
     let trailing = q.as_ref().block(first..n, first..n)?;
     // Z = (T V^T Q)^T, by columns of Q.
-    let mut z = Mat::zeros(m, WIDTH);
+    let mut z = Mat::zeros(m, width);
     for_row_blocks(z.as_mut(), |i, z| {
         let end = i + z.rows();
-        let mut qv = Mat::zeros(end - i, WIDTH);
+        let mut qv = Mat::zeros(end - i, width);
         let columns = trailing.block(0..m, i..end)?;
         gemm(qv.as_mut(), Update::Replace, 1.0, (columns, Side::Transposed), (h.vt.as_ref(), Side::Transposed))?;
         gemm(z, Update::Replace, 1.0, (qv.as_ref(), Side::Plain), (h.t.as_ref(), Side::Transposed))
     })?;
     let below = &mut q.as_mut_slice()[first * n + first..];
     for_row_blocks(MatMut::new(below, m, m, n)?, |i, rows| {
-        let v = h.vt.as_ref().block(0..WIDTH, i..i + rows.rows())?;
+        let v = h.vt.as_ref().block(0..width, i..i + rows.rows())?;
         gemm(rows, Update::Add, -1.0, (v, Side::Transposed), (z.as_ref(), Side::Transposed))
     })
 }
@@ -223,7 +257,7 @@ mod tests {
     #[test]
     fn rebuilds_the_matrix_with_an_orthogonal_factor() -> Result<()> {
         let resources = Resources::new(2)?;
-        for n in [1, 2, 31, 32, 33, 34, 64, 65, 97, 300] {
+        for n in [1, 2, 15, 16, 17, 18, 32, 33, 65, 97, 300] {
             let a = symmetric(n);
             let BandReduction { q, band } = reduce(a.clone(), &resources)?;
             let b = band.to_dense();

@@ -1,5 +1,6 @@
 //! Block tridiagonal symmetric matrices and their shifted Cholesky decomposition.
 
+use super::band::dot;
 use super::cholesky::factor;
 use super::gemm::{Side, Update, gemm};
 use super::mat::{Mat, MatMut, MatRef};
@@ -22,11 +23,11 @@ impl BlockTridiagonal {
         for (block, d) in self.diagonal.iter().enumerate() {
             let next = start + d.rows();
             for i in 0..d.rows() {
-                out[start + i] += inner(d.row(i), &x[start..next]);
+                out[start + i] += dot(d.row(i), &x[start..next]);
             }
             if let Some(e) = self.below.get(block) {
                 for i in 0..e.rows() {
-                    out[next + i] += inner(e.row(i), &x[start..next]);
+                    out[next + i] += dot(e.row(i), &x[start..next]);
                     let xi = x[next + i];
                     out[start..next].iter_mut().zip(e.row(i)).for_each(|(o, e)| *o += e * xi);
                 }
@@ -85,10 +86,6 @@ impl BlockTridiagonal {
     }
 }
 
-fn inner(x: &[f64], y: &[f64]) -> f64 {
-    x.iter().zip(y).map(|(x, y)| x * y).sum()
-}
-
 /// `L^-T` of a lower triangular L: upper triangular.
 fn inverse_transposed(l: &Mat<f64>) -> Mat<f64> {
     let n = l.rows();
@@ -97,7 +94,7 @@ fn inverse_transposed(l: &Mat<f64>) -> Mat<f64> {
         // Row c of the result is column c of L^-1.
         out[(c, c)] = 1.0 / l[(c, c)];
         for i in c + 1..n {
-            out[(c, i)] = -inner(&l.row(i)[c..i], &out.row(c)[c..i]) / l[(i, i)];
+            out[(c, i)] = -dot(&l.row(i)[c..i], &out.row(c)[c..i]) / l[(i, i)];
         }
     }
     out
@@ -115,20 +112,29 @@ pub(crate) struct BlockFactor {
 impl BlockFactor {
     /// For each row x of `rows`: `x^T (B + shift I)^-1 x`, in a forward substitution alone.
     pub(crate) fn quadratic_forms(&self, rows: MatRef<'_, f64>) -> Result<Vec<f64>> {
-        let mut out = vec![0.0; rows.rows()];
-        let mut before: Option<Mat<f64>> = None;
+        let m = rows.rows();
+        let widest = self.upper_inverse.first().map_or(0, Mat::rows);
+        let mut out = vec![0.0; m];
+        // Buffers of every step: what is left of the block of x, its solution, the solution before.
+        let (mut rest, mut u, mut before) = (Mat::zeros(m, widest), Mat::zeros(m, widest), Mat::zeros(m, widest));
         let mut start = 0;
         for (block, inverse) in self.upper_inverse.iter().enumerate() {
             let width = inverse.rows();
-            let mut rest = rows.block(0..rows.rows(), start..start + width)?.to_mat();
-            if let Some(before) = &before {
-                let f = (self.below[block - 1].as_ref(), Side::Transposed);
-                gemm(rest.as_mut(), Update::Add, -1.0, (before.as_ref(), Side::Plain), f)?;
+            for (i, rest) in rest.as_mut_slice().chunks_exact_mut(widest).enumerate() {
+                rest[..width].copy_from_slice(&rows.row(i)[start..start + width]);
             }
-            let mut u = Mat::zeros(rows.rows(), width);
-            gemm(u.as_mut(), Update::Replace, 1.0, (rest.as_ref(), Side::Plain), (inverse.as_ref(), Side::Plain))?;
-            out.iter_mut().enumerate().for_each(|(i, o)| *o += inner(u.row(i), u.row(i)));
-            before = Some(u);
+            if block > 0 {
+                let f = (self.below[block - 1].as_ref(), Side::Transposed);
+                let rest = rest.as_mut().left_columns(width)?;
+                gemm(rest, Update::Add, -1.0, (before.as_ref(), Side::Plain), f)?;
+            }
+            let left = rest.as_ref().block(0..m, 0..width)?;
+            let inverse = (inverse.as_ref(), Side::Plain);
+            gemm(u.as_mut().left_columns(width)?, Update::Replace, 1.0, (left, Side::Plain), inverse)?;
+            for (o, u) in out.iter_mut().zip(u.as_slice().chunks_exact(widest)) {
+                *o += dot(&u[..width], &u[..width]);
+            }
+            std::mem::swap(&mut u, &mut before);
             start += width;
         }
         Ok(out)

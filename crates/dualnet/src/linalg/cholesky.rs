@@ -128,11 +128,11 @@ impl Cholesky {
         if n == 0 {
             return 1.0;
         }
-        let largest = power(n, |x| {
+        let largest = power(n, POWER_STEPS, |x| {
             let lower = lower_transpose_times(&self.l, x);
             lower_times(&self.l, &lower)
         });
-        let smallest = power(n, |x| {
+        let smallest = power(n, POWER_STEPS, |x| {
             let mut x = x.to_vec();
             let l = view(self.l.as_ref());
             let mut column = faer::MatMut::from_column_major_slice_mut(&mut x, n, 1);
@@ -156,12 +156,12 @@ fn lower_transpose_times(l: &Mat<f64>, x: &[f64]) -> Vec<f64> {
     out
 }
 
-/// The largest eigenvalue of a symmetric positive operator, from below.
-pub(crate) fn power(n: usize, apply: impl Fn(&[f64]) -> Vec<f64>) -> f64 {
+/// The largest eigenvalue of a symmetric positive operator, from below, by `steps` power iterations.
+pub(crate) fn power(n: usize, steps: usize, apply: impl Fn(&[f64]) -> Vec<f64>) -> f64 {
     // A start without symmetry, so that it is orthogonal to no plausible eigenvector.
     let mut x: Vec<f64> = (0..n).map(|i| 1.0 + ((i * 7919 + 13) % 101) as f64 / 101.0).collect();
     let mut value = 0.0;
-    for _ in 0..POWER_STEPS {
+    for _ in 0..steps {
         let norm = x.iter().map(|x| x * x).sum::<f64>().sqrt();
         if norm == 0.0 || !norm.is_finite() {
             return value;

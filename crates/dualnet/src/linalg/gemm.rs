@@ -4,7 +4,7 @@
 //! [`ROW_BLOCK`] rows, a partition that depends on nothing but the shape, so that any number of threads gives the
 //! same bits. Cost 2 m n k operations.
 
-use super::mat::{MatMut, MatRef};
+use super::mat::{Mat, MatMut, MatRef};
 use crate::error::{Error, Result};
 use crate::resources::Resources;
 use crate::simd::Element;
@@ -244,4 +244,19 @@ pub(crate) fn for_row_blocks<T: Scalar>(
         let first = i * ROW_BLOCK;
         work(first, MatMut::new(chunk, ROW_BLOCK.min(rows - first), cols, stride)?)
     })
+}
+
+/// The matrix, unless an entry left the range of f64.
+pub(crate) fn in_range(a: Mat<f64>, at: &str) -> Result<Mat<f64>> {
+    match a.as_ref().check_finite(at) {
+        Err(Error::NonFinite { row, column, .. }) => Err(Error::Overflow {
+            at: at.into(),
+            what: "the result".into(),
+            precision: "f64",
+            row,
+            column,
+            hint: "scale the kernel and the targets so that their entries are near 1".into(),
+        }),
+        _ => Ok(a),
+    }
 }

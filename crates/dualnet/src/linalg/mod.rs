@@ -12,5 +12,6 @@ pub(crate) use band::{BandReduction, reduce};
 pub(crate) use block_tridiagonal::BlockFactor;
 pub use cholesky::Cholesky;
 pub use eigh::{Eigh, eigh};
+pub(crate) use gemm::in_range;
 pub use gemm::{Scalar, Update, gemm_nn, gemm_nn_parallel, gemm_nt, gemm_nt_parallel, gemm_tn, gemm_tn_parallel};
 pub use mat::{Mat, MatMut, MatRef};

@@ -7,7 +7,7 @@
 use super::posterior::{Gaussian, Kernels, ensemble_covariance, same_test, symmetric};
 use super::regularisation::DiagonalReg;
 use crate::error::{Error, Result};
-use crate::linalg::{Eigh, Mat, MatRef, Update, eigh, gemm_nn_parallel, gemm_nt_parallel, gemm_tn_parallel};
+use crate::linalg::{Eigh, Mat, MatRef, Update, eigh, gemm_nn_parallel, gemm_nt_parallel, gemm_tn_parallel, in_range};
 use crate::resources::Resources;
 
 /// How long the flow runs.
@@ -202,7 +202,8 @@ impl<'a> Ensemble<'a> {
         let mut covariance = self.nngp.own.to_mat();
         let across = self.nngp.test;
         gemm_nt_parallel(resources, covariance.as_mut(), Update::Add, -1.0, twice.as_ref(), across)?;
-        Ok(Gaussian { mean: mean(&trained, self.targets, resources)?, covariance: symmetric(covariance) })
+        let covariance = in_range(symmetric(covariance), "covariance of the ensemble")?;
+        Ok(Gaussian { mean: mean(&trained, self.targets, resources)?, covariance })
     }
 
     /// Mean on the training samples, all layers training.
@@ -221,7 +222,7 @@ impl<'a> Ensemble<'a> {
 fn mean(trained: &Mat<f64>, targets: MatRef<'_, f64>, resources: &Resources) -> Result<Mat<f64>> {
     let mut mean = Mat::zeros(trained.rows(), targets.cols());
     gemm_nn_parallel(resources, mean.as_mut(), Update::Replace, 1.0, trained.as_ref(), targets)?;
-    Ok(mean)
+    in_range(mean, "mean of the ensemble")
 }
 
 /// The largest learning rate at which gradient descent with `momentum` in [0, 1) converges on the squared loss:

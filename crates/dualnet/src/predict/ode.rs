@@ -2,7 +2,7 @@
 
 use super::posterior::Kernels;
 use crate::error::{Error, Result};
-use crate::linalg::{Mat, MatRef, Update, gemm_nn_parallel};
+use crate::linalg::{Mat, MatRef, Update, gemm_nn_parallel, in_range};
 use crate::resources::Resources;
 
 /// Accuracy of the integration.
@@ -122,6 +122,7 @@ pub fn gradient_descent(
     let stacked = [initial.to_mat().into_vec(), initial_test.to_mat().into_vec()].concat();
     let system = System { train: kernels.train, test: kernels.test, learning_rate, gradient, resources };
     let last = integrate(&system, Mat::from_vec(n + m, outputs, stacked)?, time, tolerance)?;
+    let last = in_range(last, "gradient flow")?;
     let state = last.as_ref();
     Ok((state.block(0..n, 0..outputs)?.to_mat(), state.block(n..n + m, 0..outputs)?.to_mat()))
 }

@@ -2,7 +2,7 @@
 
 use super::regularisation::DiagonalReg;
 use crate::error::{Error, Result};
-use crate::linalg::{Cholesky, Mat, MatRef, Update, gemm_nn_parallel, gemm_nt_parallel};
+use crate::linalg::{Cholesky, Mat, MatRef, Update, gemm_nn_parallel, gemm_nt_parallel, in_range};
 use crate::resources::Resources;
 
 /// A Gaussian over the outputs at m test samples; outputs are independent and share the covariance.
@@ -65,7 +65,7 @@ pub fn gp_inference(
     let (mean, solved) = solve(kernels, targets, reg, resources)?;
     let mut covariance = kernels.own.to_mat();
     gemm_nn_parallel(resources, covariance.as_mut(), Update::Add, -1.0, kernels.test, solved.as_ref())?;
-    Ok(Gaussian { mean, covariance: symmetric(covariance) })
+    Ok(Gaussian { mean, covariance: in_range(symmetric(covariance), "posterior covariance")? })
 }
 
 /// [`gp_inference`] with the NTK as the covariance of the process.
@@ -109,7 +109,7 @@ pub(super) fn ensemble_covariance(nngp: Kernels<'_>, b: MatRef<'_, f64>, resourc
     gemm_nt_parallel(resources, inner.as_mut(), Update::Add, 1.0, nngp.train, b)?;
     let mut covariance = nngp.own.to_mat();
     gemm_nn_parallel(resources, covariance.as_mut(), Update::Add, 1.0, b, inner.as_ref())?;
-    Ok(symmetric(covariance))
+    in_range(symmetric(covariance), "covariance of the ensemble")
 }
 
 /// The mean of a matrix and its transpose.
@@ -132,5 +132,5 @@ fn solve(
     let mut mean = Mat::zeros(m, outputs);
     gemm_nn_parallel(resources, mean.as_mut(), Update::Replace, 1.0, kernels.test, coefficients.as_ref())?;
     let across = Mat::from_fn(n, m, |i, j| kernels.test.row(j)[i]);
-    Ok((mean, factor.solve(across.as_ref(), resources)?))
+    Ok((in_range(mean, "posterior mean")?, factor.solve(across.as_ref(), resources)?))
 }

@@ -2,8 +2,9 @@
 //!
 //! One reduction `K = Q B Q^T` to a block tridiagonal B serves all lambdas: with `G = (K + lambda I)^-1`, each needs
 //! the Cholesky decomposition of `B + lambda I` (negligible), `diag G` (a forward substitution for each row of Q) and
-//! `G Y`. At n = 2400 the reduction costs about as much as four to five Cholesky decompositions with inverses, and a
-//! third of an eigendecomposition; each lambda after that a fraction of either.
+//! `G Y`. At n = 2400 the reduction costs about as much as five Cholesky decompositions with inverses, and a third of
+//! an eigendecomposition; 21 lambdas together about two more (`examples/ridge_speed.rs`). Below n of about 1000 an
+//! eigendecomposition is cheaper, but all of it takes a fraction of a second there.
 //!
 //! Leave-one-out: the prediction for sample i by the model without it misses by `(G y)_i / G_ii` (Allen's PRESS). What
 //! centring adds is exact, too: without sample i the mean is another, `m_i`, and the miss is
@@ -14,12 +15,16 @@ use super::options::{Centering, DualOptions, LambdaScale, check_lambdas, normali
 use super::path::{Jitter, PathPoint};
 use crate::error::{Error, Result};
 use crate::linalg::cholesky::power;
-use crate::linalg::{BandReduction, BlockFactor, Mat, MatRef, Update, gemm_nn_parallel, gemm_tn_parallel, reduce};
+use crate::linalg::{
+    BandReduction, BlockFactor, Mat, MatRef, Update, gemm_nn_parallel, gemm_tn_parallel, in_range, reduce,
+};
 use crate::resources::Resources;
 use rayon::prelude::*;
 
 /// Rows of Q in one task.
-const ROWS: usize = 64;
+const ROWS: usize = 256;
+/// Power iterations behind condition numbers: the order of magnitude is what is wanted, for every lambda.
+const POWER_STEPS: usize = 10;
 
 /// A kernel and targets, ready to be regularised by any lambda.
 #[derive(Debug)]
@@ -59,7 +64,7 @@ impl DualFit {
         kernel.check_finite("kernel of new samples")?;
         let mut out = Mat::from_fn(kernel.rows(), self.intercept.len(), |_, j| self.intercept[j]);
         gemm_nn_parallel(resources, out.as_mut(), Update::Add, 1.0, kernel, self.coefficients.as_ref())?;
-        Ok(out)
+        in_range(out, "predictions of ridge")
     }
 }
 
@@ -132,7 +137,7 @@ impl DualPath {
         let mut rotated = Mat::zeros(n, targets.cols() + 1);
         let q = reduction.q.as_ref();
         gemm_tn_parallel(resources, rotated.as_mut(), Update::Replace, 1.0, q, sides.as_ref())?;
-        let largest = power(n, |x| reduction.band.times(x));
+        let largest = power(n, POWER_STEPS, |x| reduction.band.times(x));
         Ok(Self { reduction, rotated, targets, offset, weights, unit, largest, options })
     }
 
@@ -141,7 +146,7 @@ impl DualPath {
         self.evaluate(&self.options.lambdas, resources)
     }
 
-    /// Any other lambdas. Cost about 4 n^2 (32 + outputs) operations each.
+    /// Any other lambdas. Cost about n^2 (64 + 2 outputs) operations each.
     pub fn evaluate(&self, lambdas: &[f64], resources: &Resources) -> Result<Vec<PathPoint>> {
         check_lambdas(lambdas)?;
         self.solve(lambdas, resources)?.iter().map(|s| self.point(s)).collect()
@@ -157,6 +162,7 @@ impl DualPath {
             let y = solved.applied[(i, j + 1)] - border.shift[j] * solved.applied[(i, 0)];
             self.weights[i].sqrt() * y / self.unit
         });
+        let coefficients = in_range(coefficients, "coefficients of ridge")?;
         let intercept = self.offset.iter().zip(&border.shift).map(|(o, s)| o + s).collect();
         let variance = |(i, w): (usize, &f64)| self.unit / (w * border.diagonal(&solved, i));
         let loo_variance = self.weights.iter().enumerate().map(variance).collect();
@@ -257,7 +263,7 @@ impl DualPath {
                         // Shapes are right by construction; a failure shows as an infinite norm.
                         if factor.solve(&mut y).is_err() { vec![f64::INFINITY; n] } else { y.into_vec() }
                     };
-                    let smallest = 1.0 / power(n, inverse);
+                    let smallest = 1.0 / power(n, POWER_STEPS, inverse);
                     if smallest.is_finite() && (smallest >= floor || added > 1e-6 * self.largest) {
                         let jitter = (added > 0.0).then(|| Jitter { added: added * self.lambda_unit(), pivot });
                         return Ok((factor, shift, jitter, (self.largest + shift) / smallest));

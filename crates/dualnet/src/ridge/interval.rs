@@ -3,7 +3,16 @@
 //! A residual of a sample under the model without it is as good as a residual of fresh data. The half width at a new
 //! sample is the q-th smallest of n such residuals, `q = ceil(level (n + 1))`: the finite-sample quantile of split
 //! conformal prediction (Vovk 2005; Barber et al. 2021 for leave-one-out). Exchangeable samples and a stable model
-//! give a coverage of at least about `level`.
+//! give a coverage of about `level`, a little less for few samples, since lambda is chosen by the same residuals.
+//!
+//! Share of fresh samples inside intervals of level 0.9, and mean width; y = sin 4x + noise, RBF kernel, lambda chosen
+//! by leave-one-out, 500 data sets of n samples. Noise: even 0.3, uneven 0.1 + 0.4 |x|.
+//!
+//! | n | constant, even | constant, uneven | posterior, even | posterior, uneven |
+//! |---|---|---|---|---|
+//! | 12 | .870 (1.51) | .878 (1.75) | .874 (1.72) | .872 (1.83) |
+//! | 30 | .887 (1.12) | .895 (1.28) | .885 (1.14) | .891 (1.25) |
+//! | 120 | .898 (1.02) | .898 (1.12) | .897 (1.02) | .897 (1.11) |
 
 use super::dual::DualFit;
 use crate::error::{Error, Result};

@@ -25,7 +25,8 @@ pub struct PathPoint {
     pub mse: f64,
     /// Trace of the matrix that maps targets to fitted values; the mean or intercept included.
     pub degrees_of_freedom: f64,
-    /// Condition number of the regularised kernel in the 2-norm: an estimate from below, usually within a few percent.
+    /// Condition number of the regularised kernel in the 2-norm: an estimate from below, good to its order of
+    /// magnitude and usually to a tenth.
     pub condition: f64,
     /// What had to be added to lambda; `None`: nothing.
     pub jitter: Option<Jitter>,
