@@ -232,9 +232,10 @@ def main():
     if binary and not options.binary.exists():
         raise SystemExit(f"{binary} is not there; run cargo build --release, or --without-dualnet")
     print(machine())
-    print(f"n = {options.n}, depth {DEPTH}, medians of {options.repeats}; seconds; x = how many times dualnet's")
-    print("| d | act | prec | thr | dualnet both | NT both | x | numpy both | x | dualnet nngp | NT nngp | x | agree |")
-    print("|---:|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---|")
+    print(f"n = {options.n}, depth {DEPTH}, medians of {options.repeats} in seconds; x = times dualnet's")
+    heads = ["d", "act", "prec", "thr", "dualnet both", "NT both", "x", "numpy both", "x"]
+    heads += ["dualnet nngp", "NT nngp", "x", "agree"]
+    print("| " + " | ".join(heads) + " |\n" + "|---" * len(heads) + "|")
     wrong = 0
     for d in options.dims:
         for activation in options.activations:

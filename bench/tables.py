@@ -145,10 +145,10 @@ def summarise(results):
             folds = set().union(*by_method.values())
             if all(by_method.get(m, {}).keys() == folds for m in methods):
                 rows[table] = {m: float(np.mean(list(by_method[m].values()))) for m in methods}
-        seconds = {}
-        for m in methods:
-            spent = [r["cpu_seconds"] for r in records if r["method"] == m]
-            seconds[m] = float(np.median([s for s in spent if s is not None]))
+        seconds = {
+            m: float(np.median([r["cpu_seconds"] for r in records if r["method"] == m]))
+            for m in methods
+        }
         summary[task] = (methods, rows, seconds)
     return summary
 
