@@ -6,6 +6,12 @@
 //! A dual is one formula over [`Real`] ([`Dual::pair`]); [`DynDual`] is its face without generics, which kernels call tile
 //! by tile.
 
+pub mod abrelu;
+mod arcsine;
+pub mod erf;
+pub mod gelu;
+pub mod rectified_monomial;
+pub mod sign;
 pub mod tile;
 
 use crate::simd::Real;

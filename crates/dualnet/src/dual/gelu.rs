@@ -1,0 +1,86 @@
+//! The Gaussian error linear unit.
+
+use super::arcsine::{self, Arcsine};
+use super::{Constants, Dual, Image, Pair};
+use crate::simd::Real;
+use std::f64::consts::PI;
+
+/// Dual of x Phi(x), Phi the normal distribution function: with D = (1 + p)(1 + q) - c^2 and th = atan2(c, sqrt D),
+///
+/// k = c/4 + [c th + (c^2 + p q D)/((1 + p)(1 + q) sqrt D)]/(2 pi),
+/// kdot = 1/4 + th/(2 pi) + c/(2 pi sqrt D) [1/D + (1 - pq)/((1 + p)(1 + q)) + 1].
+///
+/// Evaluated as an angle between normalised samples (see [`Erf`](super::erf::Erf)), so that large variances, where GELU
+/// becomes ReLU, lose nothing.
+///
+/// ```
+/// use dualnet::dual::{DynDual, gelu::Gelu};
+/// let k = DynDual::variance(&Gelu, 1.0);
+/// assert!((k - 0.4252214825702987).abs() < 1e-15);
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Gelu;
+
+/// (p - 1)/(p + 1).
+#[inline(always)]
+fn tilt<V: Real>(p: V) -> V {
+    (p - 1.0) / (p + 1.0)
+}
+
+impl Gelu {
+    /// k(p,p,p) + k(q,q,q) - 2k for c >= 0, without cancellation: with D_p = 1 + 2p and so on,
+    /// (c^2 + pqD)/((1 + p)(1 + q) sqrt D) = 1/sqrt D + sqrt D (t_p + t_q)/2 where t = (p - 1)/(p + 1), and
+    /// D_p - D = (p - q) - det.
+    #[inline(always)]
+    fn square<V: Real, C: Constants<V>>(x: &Pair<V>, arcs: &Arcsine<V>, of: &C) -> V {
+        let (one, half) = (x.c.lit(1.0), x.c.lit(0.5));
+        let (gap, distance2) = (x.p - x.q, x.distance2());
+        let angles = distance2.mul_add(arcs.angle, gap * half * Arcsine::turn(of));
+        let angles = ((x.p + x.q) * half).mul_add(arcs.gap(x, 1.0, of), angles);
+
+        let det = x.det();
+        let (root_p, root_q) = ((x.p + x.p + 1.0).sqrt(), (x.q + x.q + 1.0).sqrt());
+        let root = (x.p + x.q + 1.0 + det).sqrt();
+        let part = |own: V, p: V, difference: V| difference / (own + root) * (tilt(p) - one / (own * root));
+        let roots = part(root_p, x.p, gap - det) + part(root_q, x.q, -gap - det);
+        (angles + roots).mul_add(one.lit(0.5 / PI), distance2 * 0.25)
+    }
+}
+
+impl Dual for Gelu {
+    #[inline(always)]
+    fn pair<V: Real, C: Constants<V>>(&self, x: Pair<V>, r: V, of: &C) -> Image<V> {
+        let (zero, quarter, turn) = (x.c.lit(0.0), x.c.lit(0.25), x.c.lit(0.5 / PI));
+        let arcs = Arcsine::new(&x, of);
+        let inverse = zero.lit(1.0) / arcs.cosine;
+        let tangent = arcs.rho * inverse;
+        let linear = arcs.angle.mul_add(turn, quarter);
+        let bowed = (arcs.slope * arcs.rho).mul_add(tangent, x.r() * arcs.reach * arcs.cosine);
+        let k = x.c.mul_add(linear, bowed * turn);
+
+        let steep = arcs.slope * inverse;
+        let bracket = steep.mul_add(steep, arcs.slope.mul_add(arcs.slope, arcs.rest2()));
+        let kdot = (tangent * bracket).mul_add(turn, linear);
+        let image = arcsine::coarse(k, kdot, r);
+        if arcsine::carries_all_digits::<V>() {
+            let fine = arcsine::fine(image, r, Self::square(&x, &arcs, of), of);
+            return Image { delta: V::select(x.c.lt(zero), image.delta, fine.delta), ..image };
+        }
+        image
+    }
+    fn variance(&self, p: f64) -> f64 {
+        if p == 0.0 {
+            return 0.0;
+        }
+        // The formula at c = p, with sqrt D = sqrt(1 + 2p) and a = p/(1 + p).
+        let root = (1.0 + 2.0 * p).sqrt();
+        let a = p / (1.0 + p);
+        p * 0.25 + (p * arcsine::own_angle(p) + a * a / root + a * a * root) / (2.0 * PI)
+    }
+    fn constants_len(&self) -> usize {
+        arcsine::LEN
+    }
+    fn constants(&self, p: f64, out: &mut [f64]) {
+        arcsine::constants(p, 1.0, Dual::variance(self, p), out);
+    }
+}
