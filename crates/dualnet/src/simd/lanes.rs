@@ -40,8 +40,8 @@ pub trait Lanes<V: Vector, T>: Real {
 
 macro_rules! lanes {
     ($name:ident, $t:ty, $reg:ident, $mask:ident, $eps:expr, $lanes:ident,
-     $splat:ident, $add:ident, $sub:ident, $mul:ident, $div:ident, $neg:ident, $fma:ident, $sqrt:ident, $abs:ident,
-     $min:ident, $max:ident, $lt:ident, $select:ident, $and:ident, $or:ident, $not:ident) => {
+     $splat:ident, $add:ident, $sub:ident, $mul:ident, $div:ident, $neg:ident, $fma:ident, $sqrt:ident,
+     $min:ident, $max:ident, $lt:ident, $select:ident, $and:ident, $or:ident) => {
         impl<V: Vector> $name<V> {
             /// Applies a scalar function lane by lane: the slow way, for what is not on a hot path.
             #[inline(always)]
@@ -126,7 +126,9 @@ macro_rules! lanes {
             }
             #[inline(always)]
             fn abs(self) -> Self {
-                Self(self.0, self.0.$abs(self.1))
+                // A mask of its own: pulp's `abs` and `not` are calls, which spill every register.
+                let magnitude = <$t>::from_bits(!<$t>::to_bits(-0.0));
+                Self(self.0, self.0.$and(self.0.$splat(magnitude), self.1))
             }
             #[inline(always)]
             fn min(self, other: Self) -> Self {
@@ -148,7 +150,7 @@ macro_rules! lanes {
             fn copysign(self, sign: Self) -> Self {
                 let s = self.0;
                 let bit = s.$splat(-0.0);
-                Self(s, s.$or(s.$and(s.$not(bit), self.1), s.$and(bit, sign.1)))
+                Self(s, s.$or(self.abs().1, s.$and(bit, sign.1)))
             }
             #[inline(always)]
             fn exp(self) -> Self {
@@ -228,14 +230,12 @@ lanes!(
     neg_f32s,
     mul_add_e_f32s,
     sqrt_f32s,
-    abs_f32s,
     lesser_f32s,
     greater_f32s,
     less_than_f32s,
     select_f32s,
     and_f32s,
-    or_f32s,
-    not_f32s
+    or_f32s
 );
 lanes!(
     F64s,
@@ -252,14 +252,12 @@ lanes!(
     neg_f64s,
     mul_add_e_f64s,
     sqrt_f64s,
-    abs_f64s,
     lesser_f64s,
     greater_f64s,
     less_than_f64s,
     select_f64s,
     and_f64s,
-    or_f64s,
-    not_f64s
+    or_f64s
 );
 
 /// Plain `f64`, for what is done once a sample (variances, coefficients), on the platform's own functions.
