@@ -21,10 +21,11 @@ use std::f64::consts::PI;
 #[derive(Clone, Copy, Debug)]
 pub struct Gelu;
 
-/// (p - 1)/(p + 1).
+/// (sqrt D_p - sqrt D) (t_p - 1/sqrt(D_p D)) with t_p = (p - 1)/(p + 1), given `difference` = D_p - D.
 #[inline(always)]
-fn tilt<V: Real>(p: V) -> V {
-    (p - 1.0) / (p + 1.0)
+fn root_gap<V: Real>(p: V, own: V, root: V, difference: V) -> V {
+    let tilt = (p - 1.0) / (p + 1.0);
+    difference / (own + root) * (tilt - p.lit(1.0) / (own * root))
 }
 
 impl Gelu {
@@ -33,7 +34,7 @@ impl Gelu {
     /// D_p - D = (p - q) - det.
     #[inline(always)]
     fn square<V: Real, C: Constants<V>>(x: &Pair<V>, arcs: &Arcsine<V>, of: &C) -> V {
-        let (one, half) = (x.c.lit(1.0), x.c.lit(0.5));
+        let half = x.c.lit(0.5);
         let (gap, distance2) = (x.p - x.q, x.distance2());
         let angles = distance2.mul_add(arcs.angle, gap * half * Arcsine::turn(of));
         let angles = ((x.p + x.q) * half).mul_add(arcs.gap(x, 1.0, of), angles);
@@ -41,9 +42,8 @@ impl Gelu {
         let det = x.det();
         let (root_p, root_q) = ((x.p + x.p + 1.0).sqrt(), (x.q + x.q + 1.0).sqrt());
         let root = (x.p + x.q + 1.0 + det).sqrt();
-        let part = |own: V, p: V, difference: V| difference / (own + root) * (tilt(p) - one / (own * root));
-        let roots = part(root_p, x.p, gap - det) + part(root_q, x.q, -gap - det);
-        (angles + roots).mul_add(one.lit(0.5 / PI), distance2 * 0.25)
+        let roots = root_gap(x.p, root_p, root, gap - det) + root_gap(x.q, root_q, root, -gap - det);
+        (angles + roots).mul_add(half.lit(0.5 / PI), distance2 * 0.25)
     }
 }
 
