@@ -89,10 +89,8 @@ fn duals_agree_with_sixty_digits() {
         for (x, t) in triples.rows().into_iter().zip(truth.rows()) {
             let image = dual.pair(pair_of(x[0], x[1], x[2]));
             let own = |v: f64| dual.pair(pair_of(v, v, v));
-            let scales = [
-                (own(x[0]).k.abs() * own(x[1]).k.abs()).sqrt(),
-                (own(x[0]).kdot.abs() * own(x[1]).kdot.abs()).sqrt(),
-            ];
+            let scales =
+                [(own(x[0]).k.abs() * own(x[1]).k.abs()).sqrt(), (own(x[0]).kdot.abs() * own(x[1]).kdot.abs()).sqrt()];
             for (i, found) in [image.k, image.kdot].into_iter().enumerate() {
                 let e = error(found, t[i], scales[i]);
                 if e > worst[i].0 || e.is_nan() {
@@ -219,6 +217,42 @@ fn chains_agree_with_sixty_digits() {
 fn duals_conform() {
     for (name, dual) in table() {
         check(dual.as_ref()).unwrap_or_else(|e| panic!("{name}: {e}"));
+    }
+}
+
+/// Variances whose products leave the range of `f64`: GELU is ReLU there, and erf is sign.
+#[test]
+fn limits_of_large_variances() {
+    let p = 1e200;
+    let x = Pair { c: 0.98 * p, p, q: p, sp: 1e100, sq: 1e100, delta: 0.02 };
+    let limits: [(Arc<dyn DynDual>, Arc<dyn DynDual>); 3] = [
+        (Arc::new(Gelu), Arc::new(AbRelu::relu())),
+        (Arc::new(Erf::new(1.0, 1.0, 0.0)), Arc::new(Sign)),
+        (Arc::new(Erf::new(1.0, 1e200, 0.0)), Arc::new(Sign)),
+    ];
+    for (dual, limit) in limits {
+        let (found, truth) = (dual.pair(x), limit.pair(x));
+        assert!(error(found.k, truth.k, 0.0) < 1e-14, "{dual:?}: {found:?}, limit {truth:?}");
+        assert!((found.kdot - truth.kdot).abs() < 1e-14, "{dual:?}: {found:?}, limit {truth:?}");
+        assert!((found.delta - truth.delta).abs() < 1e-14, "{dual:?}: {found:?}, limit {truth:?}");
+    }
+}
+
+#[test]
+fn duals_conform_for_unusual_parameters() {
+    let mut duals: Vec<Arc<dyn DynDual>> = vec![
+        Arc::new(AbRelu::new(0.0, 0.0)),
+        Arc::new(AbRelu::new(1.0, 1.0)),
+        Arc::new(AbRelu::new(2.0, -3.0)),
+        Arc::new(AbRelu::leaky_relu(-1e-9)),
+        Arc::new(Erf::new(1.0, 0.0, 0.5)),
+        Arc::new(Erf::new(0.0, 1.0, 0.0)),
+        Arc::new(Erf::new(-2.0, -30.0, 1.0)),
+        Arc::new(Erf::new(1.0, 1e-3, -4.0)),
+    ];
+    duals.extend((4..=20).map(|n| Arc::new(RectifiedMonomial::new(n)) as Arc<dyn DynDual>));
+    for dual in duals {
+        check(dual.as_ref()).unwrap_or_else(|e| panic!("{dual:?}: {e}"));
     }
 }
 

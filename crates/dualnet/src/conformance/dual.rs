@@ -45,6 +45,8 @@ pub fn check(dual: &dyn DynDual) -> Result<(), String> {
     for isa in Isa::available() {
         tile::<f64>(dual, isa, 1e-11)?;
         tile::<f32>(dual, isa, 3e-5)?;
+        hostile_tile::<f64>(dual, isa)?;
+        hostile_tile::<f32>(dual, isa)?;
     }
     Ok(())
 }
@@ -67,6 +69,11 @@ fn scale_dot(dual: &dyn DynDual, x: &Pair<f64>) -> f64 {
     own(x.p) * own(x.q)
 }
 
+/// 1 - |k| / size, and 1 where the image has no variance.
+fn plain_delta(k: f64, size: f64) -> f64 {
+    if size > 0.0 { 1.0 - (k.abs() / size).min(1.0) } else { 1.0 }
+}
+
 /// `found` is `expected` up to `tolerance`, or what is said about it.
 fn near(what: &str, found: f64, expected: f64, tolerance: f64) -> Result<(), String> {
     let equal = found == expected || (found - expected).abs() <= tolerance;
@@ -76,7 +83,7 @@ fn near(what: &str, found: f64, expected: f64, tolerance: f64) -> Result<(), Str
 fn diagonal(dual: &dyn DynDual, p: f64) -> Result<(), String> {
     let (v, image) = (dual.variance(p), dual.pair(pair_of(p, p, 0.0, 1.0)));
     near(&format!("k(p,p,p) for p = {p}"), image.k, v, 1e-13 * v.abs())?;
-    near(&format!("1 - |rho| of a sample with itself for p = {p}"), image.delta, 0.0, 1e-14)
+    near(&format!("1 - |rho| of a sample with itself for p = {p}"), image.delta, plain_delta(v, v), 1e-14)
 }
 
 fn moderate(dual: &dyn DynDual, x: Pair<f64>) -> Result<(), String> {
@@ -87,7 +94,7 @@ fn moderate(dual: &dyn DynDual, x: Pair<f64>) -> Result<(), String> {
     near("kdot with samples exchanged", turned.kdot, image.kdot, 1e-12 * size_dot.max(image.kdot.abs()))?;
     near("1 - |rho| with samples exchanged", turned.delta, image.delta, 1e-12)?;
     bounds(&image, size)?;
-    near("1 - |rho| against k", image.delta, 1.0 - (image.k.abs() / size).min(1.0), 2e-13)?;
+    near("1 - |rho| against k", image.delta, plain_delta(image.k, size), 2e-13)?;
     slope(dual, x, &image, size, size_dot)?;
     homogeneous(dual, x, &image, size)
 }
@@ -156,8 +163,9 @@ struct Samples<T> {
 const COLS: usize = 16;
 
 impl<T: Tile> Samples<T> {
-    fn new(dual: &dyn DynDual, n: usize) -> Self {
-        let p: Vec<T> = (0..n).map(|i| T::from_f64(if i == 0 { 0.0 } else { VARIANCES[i % 5] })).collect();
+    /// `n` samples that go through `variances` in turn.
+    fn new(dual: &dyn DynDual, variances: &[f64], n: usize) -> Self {
+        let p: Vec<T> = (0..n).map(|i| T::from_f64(variances[i % variances.len()])).collect();
         let each = |f: &dyn Fn(f64) -> f64| p.iter().map(|p| T::from_f64(f(p.widen()))).collect::<Vec<T>>();
         let mut constants = vec![T::default(); n * dual.constants_len()];
         let mut own = vec![0.0; dual.constants_len()];
@@ -199,29 +207,125 @@ impl Tile for f64 {
     }
 }
 
+/// Rows of the tile.
+const ROWS: usize = 6;
+
+/// What a tile was given and what it became.
+struct Applied<T> {
+    pairs: Vec<Pair<f64>>,
+    k: Vec<T>,
+    delta: Vec<T>,
+    kdot: Vec<T>,
+}
+
+fn applied<T: Tile>(dual: &dyn DynDual, isa: Isa, variances: &[f64], delta: f64) -> Applied<T> {
+    let (rows, cols) = (Samples::<T>::new(dual, variances, ROWS), Samples::<T>::new(dual, variances, COLS));
+    let at = |n: usize| {
+        let (i, j) = (n / COLS, n % COLS);
+        let sign = if (i + j) % 2 == 0 { 1.0 } else { -1.0 };
+        pair_of(rows.p[i].widen(), cols.p[j].widen(), T::from_f64(delta).widen(), sign)
+    };
+    let pairs: Vec<Pair<f64>> = (0..ROWS * COLS).map(at).collect();
+    let take = |f: &dyn Fn(&Pair<f64>) -> f64| pairs.iter().map(|x| T::from_f64(f(x))).collect::<Vec<T>>();
+    let (mut k, mut delta, mut kdot) = (take(&|x| x.c), take(&|x| x.delta), take(&|_| 1.0));
+    let tile = TileMut { c: &mut k, delta: &mut delta, t: &mut kdot, rows: rows.side(), cols: cols.side() };
+    T::apply(dual, isa, tile);
+    Applied { pairs, k, delta, kdot }
+}
+
 /// A tile against single pairs.
 fn tile<T: Tile>(dual: &dyn DynDual, isa: Isa, tolerance: f64) -> Result<(), String> {
-    let (rows, cols) = (Samples::<T>::new(dual, 6), Samples::<T>::new(dual, COLS));
+    let variances: Vec<f64> = std::iter::once(0.0).chain(VARIANCES).collect();
     for delta in DELTAS {
-        let mut pairs = Vec::new();
-        for i in 0..6 {
-            for j in 0..COLS {
-                let sign = if (i + j) % 2 == 0 { 1.0 } else { -1.0 };
-                pairs.push(pair_of(rows.p[i].widen(), cols.p[j].widen(), T::from_f64(delta).widen(), sign));
-            }
-        }
-        let take = |f: &dyn Fn(&Pair<f64>) -> f64| pairs.iter().map(|x| T::from_f64(f(x))).collect::<Vec<T>>();
-        let (mut c, mut d, mut t) = (take(&|x| x.c), take(&|x| x.delta), take(&|_| 1.0));
-        let tile = TileMut { c: &mut c, delta: &mut d, t: &mut t, rows: rows.side(), cols: cols.side() };
-        T::apply(dual, isa, tile);
-        for (i, x) in pairs.iter().enumerate() {
+        let found = applied::<T>(dual, isa, &variances, delta);
+        for (i, x) in found.pairs.iter().enumerate() {
             let image = dual.pair(*x);
             let (size, size_dot) = (scale(dual, x), scale_dot(dual, x).max(image.kdot.abs()));
             let what = |name: &str| format!("{name} of a {} tile on {isa:?} at {x:?}", std::any::type_name::<T>());
-            near(&what("k"), c[i].widen(), image.k, tolerance * size)?;
-            near(&what("kdot"), t[i].widen(), image.kdot, tolerance * size_dot)?;
-            near(&what("1 - |rho|"), d[i].widen(), image.delta, tolerance)?;
+            near(&what("k"), found.k[i].widen(), image.k, tolerance * size)?;
+            near(&what("kdot"), found.kdot[i].widen(), image.kdot, tolerance * size_dot)?;
+            near(&what("1 - |rho|"), found.delta[i].widen(), image.delta, tolerance)?;
         }
     }
     Ok(())
+}
+
+/// Tiles of extreme variances, as far as their images are in range, hold no NaN and no infinity.
+fn hostile_tile<T: Tile>(dual: &dyn DynDual, isa: Isa) -> Result<(), String> {
+    let in_range = |&p: &f64| T::from_f64(dual.variance(p)).widen().is_finite();
+    let variances: Vec<f64> = HOSTILE.into_iter().filter(in_range).collect();
+    for delta in DELTAS {
+        let found = applied::<T>(dual, isa, &variances, delta);
+        for (i, x) in found.pairs.iter().enumerate() {
+            let (k, delta, kdot) = (found.k[i].widen(), found.delta[i].widen(), found.kdot[i].widen());
+            if !(k.is_finite() && kdot.is_finite() && (0.0..=1.0).contains(&delta)) {
+                let name = std::any::type_name::<T>();
+                return Err(format!(
+                    "k = {k}, kdot = {kdot}, 1 - |rho| = {delta} in a {name} tile on {isa:?} at {x:?}"
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dual::abrelu::AbRelu;
+    use crate::dual::{Constants, Dual};
+    use crate::simd::Real;
+
+    /// ReLU with one property broken.
+    #[derive(Clone, Copy, Debug)]
+    enum Broken {
+        Asymmetric,
+        Slope,
+        Variance,
+        Angle,
+        Degree,
+        ZeroVariance,
+        SinglePrecision,
+    }
+
+    impl Dual for Broken {
+        #[inline(always)]
+        fn pair<V: Real, C: Constants<V>>(&self, x: Pair<V>, r: V, of: &C) -> Image<V> {
+            let mut image = Dual::pair(&AbRelu::relu(), x, r, of);
+            let small = x.c.lit(1e-9);
+            match self {
+                Broken::Asymmetric => image.k = image.k - image.k * (x.p - x.q) * small,
+                Broken::Slope => image.kdot = image.kdot * 1.001,
+                Broken::Angle => image.delta = image.delta * 0.5,
+                Broken::ZeroVariance => image.kdot = image.kdot * (x.p / x.p),
+                Broken::SinglePrecision if V::EPS > 1e-10 => image.k = image.k * 1.001,
+                _ => {}
+            }
+            image
+        }
+        fn variance(&self, p: f64) -> f64 {
+            let off = if matches!(self, Broken::Variance) { 1.0 + 1e-12 } else { 1.0 };
+            Dual::variance(&AbRelu::relu(), p) * off
+        }
+        fn homogeneity(&self) -> Option<u32> {
+            Some(if matches!(self, Broken::Degree) { 2 } else { 1 })
+        }
+    }
+
+    #[test]
+    fn every_fault_is_found() {
+        let faults = [
+            (Broken::Asymmetric, "exchanged"),
+            (Broken::Slope, "kdot against dk/dc"),
+            (Broken::Variance, "k(p,p,p)"),
+            (Broken::Angle, "1 - |rho| against k"),
+            (Broken::Degree, "twice as large"),
+            (Broken::ZeroVariance, "NaN"),
+            (Broken::SinglePrecision, "f32 tile"),
+        ];
+        for (dual, complaint) in faults {
+            let found = check(&dual);
+            assert!(found.as_ref().is_err_and(|e| e.contains(complaint)), "{dual:?}: {found:?}");
+        }
+    }
 }

@@ -47,11 +47,8 @@ impl Erf {
     fn square<V: Real, C: Constants<V>>(&self, x: &Pair<V>, k: V, arcs: &Arcsine<V>, of: &C) -> V {
         let zero = k.lit(0.0);
         let gap = arcs.gap(x, self.rate, of) * self.scale;
-        let opposed = V::select(
-            k.lt(zero),
-            gap + 4.0 * self.shift,
-            arcs.angle.abs().mul_add(zero.lit(4.0 * self.scale), gap),
-        );
+        let opposed =
+            V::select(k.lt(zero), gap + 4.0 * self.shift, arcs.angle.abs().mul_add(zero.lit(4.0 * self.scale), gap));
         V::select(x.c.lt(zero), opposed, gap)
     }
 }
