@@ -297,7 +297,7 @@ mod tests {
                 Broken::Asymmetric => image.k = image.k - image.k * (x.p - x.q) * small,
                 Broken::Slope => image.kdot = image.kdot * 1.001,
                 Broken::Angle => image.delta = image.delta * 0.5,
-                Broken::ZeroVariance => image.kdot = image.kdot * (x.p / x.p),
+                Broken::ZeroVariance => image.kdot = image.kdot * (x.sp * x.sp / x.p),
                 Broken::SinglePrecision if V::EPS > 1e-10 => image.k = image.k * 1.001,
                 _ => {}
             }
