@@ -8,6 +8,7 @@
 //! ```
 
 pub mod activation;
+pub mod conformance;
 pub mod dual;
 pub mod error;
 pub mod gram;

@@ -46,6 +46,8 @@ pub struct AbRelu {
     gain: f64,
     /// (a - b)^2/(2 pi).
     kink: f64,
+    /// (a + b)^2/4, kdot at a right angle.
+    right: f64,
     /// g = (a - b)^2/(a^2 + b^2) in [0, 2]: 0 for a line, 1 for ReLU, 2 for the absolute value.
     bend: f64,
     /// 2 - g = (a + b)^2/(a^2 + b^2), on its own because it vanishes for the absolute value.
@@ -57,7 +59,8 @@ impl AbRelu {
     pub fn new(a: f64, b: f64) -> Self {
         let norm = a * a + b * b;
         let share = |v: f64| if norm > 0.0 { v * v / norm } else { 0.0 };
-        Self { gain: norm / 2.0, kink: (a - b) * (a - b) / (2.0 * PI), bend: share(a - b), fold: share(a + b) }
+        let kink = (a - b) * (a - b) / (2.0 * PI);
+        Self { gain: norm / 2.0, kink, right: (a + b) * (a + b) / 4.0, bend: share(a - b), fold: share(a + b) }
     }
     /// max(x, 0).
     pub fn relu() -> Self {
@@ -100,11 +103,13 @@ impl Dual for AbRelu {
         let acute = x.delta.acos_one_minus();
         let sin = x.sin2().sqrt();
         let theta = V::select(negative, acute.lit(PI) - acute, acute);
+        let proper = zero.lt(r);
+        // At a variance of 0 the angle is right, and stays so: exactly, since |x| has kdot = 0 there.
         let kdot = theta.mul_add(zero.lit(-self.kink), zero.lit(self.gain));
+        let kdot = V::select(proper, kdot, zero.lit(self.right));
         let k = x.c.mul_add(kdot, x.r() * sin * self.kink);
         let delta = self.next_delta(&x, acute, sin, negative).max(zero).min(one);
-        // A sample of variance 0 stays one, at a right angle to all others.
-        Image { k, kdot, delta: V::select(zero.lt(r), delta, one) }
+        Image { k, kdot, delta: V::select(proper, delta, one) }
     }
     fn variance(&self, p: f64) -> f64 {
         self.gain * p

@@ -31,7 +31,9 @@ fn share(v: f64) -> f64 {
 pub(super) fn constants(p: f64, s: f64, image: f64, out: &mut [f64]) {
     let v = p * s * s;
     let (u2, a2) = (1.0 / (1.0 + v), share(v));
-    let values = [s * u2.sqrt(), u2 / (1.0 + a2.sqrt()), own_angle(v), (u2 * (1.0 + a2)).sqrt(), image.sqrt()];
+    // s/sqrt(1 + v), for infinite v too.
+    let slope = if v > 1.0 { (a2 / p).sqrt() } else { s * u2.sqrt() };
+    let values = [slope, u2 / (1.0 + a2.sqrt()), own_angle(v), (u2 * (1.0 + a2)).sqrt(), image.sqrt()];
     for (out, value) in out.iter_mut().zip(values) {
         *out = value;
     }
@@ -118,6 +120,8 @@ pub(super) fn fine<V: Real, C: Constants<V>>(image: Image<V>, r: V, square: V, o
     let unlike = unlike * unlike;
     let twice = r + r;
     let exact = ((square - unlike).max(zero) / twice).min(zero.lit(1.0));
+    // Out of range, at variances whose products are, `square` is infinite or NaN.
+    let exact = V::select(square.lt(zero.lit(f64::MAX)), exact, image.delta);
     let near = V::select(unlike.lt(r), exact, image.delta);
     Image { delta: V::select(image.delta.lt(zero.lit(0.1)), near, image.delta), ..image }
 }

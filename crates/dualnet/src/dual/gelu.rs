@@ -21,11 +21,10 @@ use std::f64::consts::PI;
 #[derive(Clone, Copy, Debug)]
 pub struct Gelu;
 
-/// (p - 1)/(p + 1).
-#[inline(always)]
-fn tilt<V: Real>(p: V) -> V {
-    (p - 1.0) / (p + 1.0)
-}
+/// Constants for each sample, behind those of the angle: sqrt D_p, its reciprocal, and t_p = (p - 1)/(p + 1).
+const ROOT: usize = arcsine::LEN;
+const INVERSE: usize = ROOT + 1;
+const TILT: usize = ROOT + 2;
 
 impl Gelu {
     /// k(p,p,p) + k(q,q,q) - 2k for c >= 0, without cancellation: with D_p = 1 + 2p and so on,
@@ -33,17 +32,18 @@ impl Gelu {
     /// D_p - D = (p - q) - det.
     #[inline(always)]
     fn square<V: Real, C: Constants<V>>(x: &Pair<V>, arcs: &Arcsine<V>, of: &C) -> V {
-        let (one, half) = (x.c.lit(1.0), x.c.lit(0.5));
+        let half = x.c.lit(0.5);
         let (gap, distance2) = (x.p - x.q, x.distance2());
         let angles = distance2.mul_add(arcs.angle, gap * half * Arcsine::turn(of));
         let angles = ((x.p + x.q) * half).mul_add(arcs.gap(x, 1.0, of), angles);
 
+        // (sqrt D_p - sqrt D) (t_p - 1/sqrt(D_p D)), and the same of the other sample.
         let det = x.det();
-        let (root_p, root_q) = ((x.p + x.p + 1.0).sqrt(), (x.q + x.q + 1.0).sqrt());
         let root = (x.p + x.q + 1.0 + det).sqrt();
-        let part = |own: V, p: V, difference: V| difference / (own + root) * (tilt(p) - one / (own * root));
-        let roots = part(root_p, x.p, gap - det) + part(root_q, x.q, -gap - det);
-        (angles + roots).mul_add(one.lit(0.5 / PI), distance2 * 0.25)
+        let inverse = half.lit(1.0) / root;
+        let roots = (gap - det) / (of.row(ROOT) + root) * (of.row(TILT) - of.row(INVERSE) * inverse)
+            - (gap + det) / (of.col(ROOT) + root) * (of.col(TILT) - of.col(INVERSE) * inverse);
+        (angles + roots).mul_add(half.lit(0.5 / PI), distance2 * 0.25)
     }
 }
 
@@ -78,9 +78,13 @@ impl Dual for Gelu {
         p * 0.25 + (p * arcsine::own_angle(p) + a * a / root + a * a * root) / (2.0 * PI)
     }
     fn constants_len(&self) -> usize {
-        arcsine::LEN
+        TILT + 1
     }
     fn constants(&self, p: f64, out: &mut [f64]) {
         arcsine::constants(p, 1.0, Dual::variance(self, p), out);
+        let root = (1.0 + 2.0 * p).sqrt();
+        for (out, value) in out.iter_mut().skip(ROOT).zip([root, 1.0 / root, (p - 1.0) / (p + 1.0)]) {
+            *out = value;
+        }
     }
 }

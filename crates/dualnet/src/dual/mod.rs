@@ -107,7 +107,8 @@ impl<V: Real> Image<V> {
     #[inline(always)]
     pub fn from_k(k: V, kdot: V, r: V) -> Self {
         let one = k.lit(1.0);
-        let tiny = k.lit(1e-300).max(k.lit(f64::from(f32::MIN_POSITIVE)));
+        // The smallest normal number of the precision: r = 0 (then k = 0 too) gives delta = 1.
+        let tiny = k.lit(if V::EPS > 1e-10 { f64::from(f32::MIN_POSITIVE) } else { f64::MIN_POSITIVE });
         let delta = one - (k.abs() / r.max(tiny)).min(one);
         Self { k, kdot, delta }
     }

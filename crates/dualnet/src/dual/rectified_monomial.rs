@@ -41,11 +41,13 @@ impl RectifiedMonomial {
     /// The step function. Its variance jumps at 0, so that pairs with a constant sample have an angle of their own.
     #[inline(always)]
     fn step<V: Real>(x: &Pair<V>, r: V) -> Image<V> {
-        let zero = x.c.lit(0.0);
+        let (zero, one) = (x.c.lit(0.0), x.c.lit(1.0));
+        let proper = zero.lt(x.r());
         let share = x.theta() * FRAC_1_PI;
-        let k = (r.lit(1.0) - share) * 0.5;
-        let constant = (r.lit(1.0) - k / r).max(zero);
-        Image { k, kdot: zero, delta: V::select(zero.lt(x.r()), share, constant) }
+        // A quarter sharp: two constant samples have correlation 1, and the next layer takes the root of its complement.
+        let k = V::select(proper, (one - share) * 0.5, zero.lit(0.25));
+        let constant = (one - k / r).max(zero);
+        Image { k, kdot: zero, delta: V::select(proper, share, constant) }
     }
 }
 
