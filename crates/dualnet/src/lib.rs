@@ -41,7 +41,7 @@
 //!
 //! | | |
 //! |---|---|
-//! | [`model`] | tables: [`model::fit`] tries networks and keeps the best; predictions, intervals, probabilities |
+//! | [`model`] | tables: [`model::fit()`] tries networks and keeps the best; predictions, intervals, probabilities |
 //! | [`net`] | the description of a network: net files and presets |
 //! | [`kernel`] | exact kernels of a net; [`gram`] runs them over all pairs |
 //! | [`ridge`] | ridge regression in the dual: all lambdas with exact leave-one-out |
