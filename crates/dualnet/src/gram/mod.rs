@@ -4,7 +4,7 @@
 //! A symmetric matrix computes the tiles of one triangle and writes each twice.
 
 use crate::error::{Error, Result};
-use crate::kernel::{Get, Grams, Kernel, Float, TILE, TileOut};
+use crate::kernel::{Float, Get, Grams, Kernel, TILE, TileOut};
 use crate::linalg::{Mat, MatRef};
 use crate::resources::Resources;
 
