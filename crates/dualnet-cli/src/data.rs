@@ -33,7 +33,12 @@ pub fn load(path: &Path, wanted: Wanted<'_>, options: &Options) -> Result<Labell
         Loaded::Table(table) => from_table(path, table, wanted),
         Loaded::Arrays { x, y, test } => {
             if let Wanted::Named([name, ..]) = wanted {
-                return Err(Error::argument("--target", "a table with named columns", name, "arrays carry their targets as y"));
+                return Err(Error::argument(
+                    "--target",
+                    "a table with named columns",
+                    name,
+                    "arrays carry their targets as y",
+                ));
             }
             let test = match test {
                 Some(pair) => Some((frame(path, &pair.0)?, targets(path, &pair.1, pair.0.rows())?)),

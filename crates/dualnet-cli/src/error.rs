@@ -35,7 +35,7 @@ pub enum Error {
         /// The file.
         file: String,
         /// What is wrong with it.
-        source: dualnet::Error,
+        source: Box<dualnet::Error>,
     },
 }
 
@@ -48,7 +48,7 @@ impl Error {
     /// Puts the name of a file in front of an error of the mathematics.
     pub fn within(file: &Path) -> impl FnOnce(dualnet::Error) -> Self {
         let file = file.display().to_string();
-        move |source| Self::In { file, source }
+        move |source| Self::In { file, source: Box::new(source) }
     }
 
     /// Whether standard output was closed by its reader.

@@ -18,8 +18,10 @@ pub fn save(path: &Path, model: &Model) -> Result<()> {
 /// Loads a model.
 pub fn load(path: &Path) -> Result<Model> {
     let (json, tensors) = model_folder::load(path)?;
-    let tensors =
-        tensors.into_iter().map(|(name, array)| Tensor { name, shape: array.shape.clone(), data: array.into_f64() }).collect();
+    let tensors = tensors
+        .into_iter()
+        .map(|(name, array)| Tensor { name, shape: array.shape.clone(), data: array.into_f64() })
+        .collect();
     Model::from_parts(Parts { json, tensors }).map_err(Error::within(path))
 }
 
@@ -31,7 +33,14 @@ pub fn flops_per_second(resources: Resources) -> Result<f64> {
     let mut best = f64::INFINITY;
     for _ in 0..3 {
         let start = Instant::now();
-        dualnet::linalg::gemm_nt_parallel(&resources, c.as_mut(), dualnet::linalg::Update::Replace, 1.0, a.as_ref(), a.as_ref())?;
+        dualnet::linalg::gemm_nt_parallel(
+            &resources,
+            c.as_mut(),
+            dualnet::linalg::Update::Replace,
+            1.0,
+            a.as_ref(),
+            a.as_ref(),
+        )?;
         best = best.min(start.elapsed().as_secs_f64());
     }
     Ok(0.5 * 2.0 * (n as f64).powi(3) / best)

@@ -7,7 +7,9 @@ use crate::output;
 use crate::store;
 use crate::verbs::kernel::read_net;
 use clap::{Args, ValueEnum};
-use dualnet::model::{Column, FitOptions, Frame, KernelChoice, KernelKind, Metrics, Model, NetChoice, Report, Target, Task, fit, plan};
+use dualnet::model::{
+    Column, FitOptions, Frame, KernelChoice, KernelKind, Metrics, Model, NetChoice, Report, Target, Task, fit, plan,
+};
 use dualnet_io::Options;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -148,7 +150,8 @@ impl Fit {
             missing: self.missing.into(),
             target: self.target.first().cloned(),
         };
-        let Labelled { frame, target, test, format } = data::load(&self.data, Wanted::Named(&self.target), &options(&self.labels))?;
+        let Labelled { frame, target, test, format } =
+            data::load(&self.data, Wanted::Named(&self.target), &options(&self.labels))?;
         let (rows, columns) = (frame.rows(), frame.columns().len());
         self.common.say(&format!("{}: {format}, {rows} rows, {columns} columns", self.data.display()));
         let target = data::target(&self.data, &target, self.task())?;
@@ -156,7 +159,9 @@ impl Fit {
             && labels.iter().all(|l| l.parse::<f64>().is_ok())
         {
             let count = labels.len();
-            self.common.say(&format!("{name} holds {count} different integers, taken as classes; for numbers give --task regression"));
+            self.common.say(&format!(
+                "{name} holds {count} different integers, taken as classes; for numbers give --task regression"
+            ));
         }
         let task = Some(target.task());
         if let Some(path) = &self.test {
@@ -204,14 +209,22 @@ impl Fit {
         };
         let lambda = output::number(report.lambda);
         text += &format!("predicting   {what}\n");
-        text += &format!("model        {} ({}, {} encoding), lambda {lambda}\n", report.net, report.kernel.name(), json_word(&json!(report.encoding)));
+        text += &format!(
+            "model        {} ({}, {} encoding), lambda {lambda}\n",
+            report.net,
+            report.kernel.name(),
+            json_word(&json!(report.encoding))
+        );
         if report.candidates.len() > 1 {
             let (tried, rows) = (report.candidates.len(), report.compared_rows);
             text += &format!("chosen       among {tried} models by leave-one-out on {rows} rows\n");
         }
         if let Some(jitter) = report.jitter {
             let condition = output::number(report.condition);
-            text += &format!("note         {} was added to lambda for a stable solution (condition {condition})\n", output::number(jitter));
+            text += &format!(
+                "note         {} was added to lambda for a stable solution (condition {condition})\n",
+                output::number(jitter)
+            );
         }
         for (name, reason) in &report.dropped {
             text += &format!("left out     column {name:?}: {reason}\n");
@@ -294,7 +307,13 @@ pub fn metric_row(name: &str, rows: usize, m: &Metrics) -> Vec<String> {
 }
 
 /// Reads data for a model that was fitted before.
-pub fn load_for(model: &Model, path: &Path, labels: Option<&Path>, common: &Common, missing: MissingOption) -> Result<(Frame, Vec<Column>)> {
+pub fn load_for(
+    model: &Model,
+    path: &Path,
+    labels: Option<&Path>,
+    common: &Common,
+    missing: MissingOption,
+) -> Result<(Frame, Vec<Column>)> {
     let names = model.targets();
     let options = Options {
         max_bytes: common.memory().unwrap_or(u64::MAX),

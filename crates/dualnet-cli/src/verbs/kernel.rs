@@ -119,9 +119,8 @@ impl Kernel {
 pub fn read_net(net: &str) -> Result<Net> {
     let path = Path::new(net);
     if path.is_file() {
-        let text = std::fs::read_to_string(path).map_err(|e| {
-            Error::argument(net, "a net file in JSON or TOML", &e.to_string(), "check the file")
-        })?;
+        let text = std::fs::read_to_string(path)
+            .map_err(|e| Error::argument(net, "a net file in JSON or TOML", &e.to_string(), "check the file"))?;
         return Net::parse(&text).map_err(Error::within(path));
     }
     if net.contains(['/', '\\']) || net.ends_with(".json") || net.ends_with(".toml") {

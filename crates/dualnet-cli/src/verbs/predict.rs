@@ -6,8 +6,8 @@ use crate::output;
 use crate::store;
 use crate::verbs::fit::load_for;
 use clap::Args;
-use dualnet::model::{Prediction, metrics::arg_max};
 use dualnet::Mat;
+use dualnet::model::{Prediction, metrics::arg_max};
 use dualnet_io::write::{write_csv, write_csv_to};
 use dualnet_io::{Column, Values};
 use serde_json::json;
@@ -45,10 +45,20 @@ impl Predict {
         let model = store::load(&self.model)?;
         if let Some(level) = self.interval {
             if !model.classes().is_empty() {
-                return Err(Error::argument("--interval", "a model of numbers", "a classifier", "its probabilities are calibrated as they are"));
+                return Err(Error::argument(
+                    "--interval",
+                    "a model of numbers",
+                    "a classifier",
+                    "its probabilities are calibrated as they are",
+                ));
             }
             if !(level > 0.0 && level < 1.0) {
-                return Err(Error::argument("--interval", "a probability between 0 and 1", &level.to_string(), "try .9"));
+                return Err(Error::argument(
+                    "--interval",
+                    "a probability between 0 and 1",
+                    &level.to_string(),
+                    "try .9",
+                ));
             }
         }
         let resources = self.common.resources()?;

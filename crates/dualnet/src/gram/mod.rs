@@ -4,7 +4,7 @@
 //! A symmetric matrix computes the tiles of one triangle and writes each twice.
 
 use crate::error::{Error, Result};
-use crate::kernel::{Get, Grams, Kernel, Float, TILE, TileOut};
+use crate::kernel::{Float, Get, Grams, Kernel, TILE, TileOut};
 use crate::linalg::{Mat, MatRef};
 use crate::resources::Resources;
 
@@ -161,7 +161,9 @@ fn write<T: Float>(tile: &[T], at: Vec<&mut [T]>, mirror: Vec<&mut [T]>, (i, j):
     let (height, width) = (at.len(), at.first().map_or(0, |row| row.len()));
     for (r, row) in at.into_iter().enumerate() {
         let from = &tile[r * TILE..r * TILE + width];
-        if let Some(c) = from.iter().position(|v| !v.to_f64().is_finite()) {
+        // Without an early end, so that it runs on vectors.
+        if !from.iter().fold(true, |fine, v| fine & v.is_finite()) {
+            let c = from.iter().position(|v| !v.is_finite()).unwrap_or(0);
             return Err(Error::Overflow {
                 at: "the kernel matrix".into(),
                 what: "a value".into(),
@@ -173,10 +175,23 @@ fn write<T: Float>(tile: &[T], at: Vec<&mut [T]>, mirror: Vec<&mut [T]>, (i, j):
         }
         row.copy_from_slice(from);
     }
-    for (c, row) in mirror.into_iter().enumerate() {
-        for (r, value) in row.iter_mut().enumerate().take(height) {
-            *value = tile[r * TILE + c];
+    transpose(tile, mirror, height);
+    Ok(())
+}
+
+/// Writes column c of the first `height` rows of a tile to `mirror[c]`, in blocks whose lines stay in the first-level cache.
+fn transpose<T: Copy>(tile: &[T], mut mirror: Vec<&mut [T]>, height: usize) {
+    const ROWS: usize = 32;
+    const COLUMNS: usize = 16;
+    for first in (0..height).step_by(ROWS) {
+        let rows = first..height.min(first + ROWS);
+        for (block, columns) in mirror.chunks_mut(COLUMNS).enumerate() {
+            for (c, column) in columns.iter_mut().enumerate() {
+                let from = &tile[block * COLUMNS + c..];
+                for (r, value) in rows.clone().zip(&mut column[rows.clone()]) {
+                    *value = from[r * TILE];
+                }
+            }
         }
     }
-    Ok(())
 }

@@ -31,7 +31,14 @@ impl Float for f64 {
 }
 
 /// `out = a b^T` for row-major `a` and `b` of `rows` rows of `width` entries, `stride` apart; `out` has no gaps.
-pub(super) fn product<T: Float>(a: &[T], b: &[T], out: &mut [T], rows: usize, width: usize, stride: usize) -> crate::Result<()> {
+pub(super) fn product<T: Float>(
+    a: &[T],
+    b: &[T],
+    out: &mut [T],
+    rows: usize,
+    width: usize,
+    stride: usize,
+) -> crate::Result<()> {
     let (a, b) = (MatRef::new(a, rows, width, stride)?, MatRef::new(b, rows, width, stride)?);
     gemm_nt(MatMut::new(out, rows, rows, rows)?, Update::Replace, T::from_f64(1.0), a, b)
 }

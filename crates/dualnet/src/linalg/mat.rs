@@ -39,7 +39,9 @@ pub struct MatMut<'a, T> {
 impl<T: Copy + Default> Mat<T> {
     /// All entries 0.
     pub fn zeros(rows: usize, cols: usize) -> Self {
-        Self { data: vec![T::default(); rows * cols], rows, cols }
+        let mut data = vec![T::default(); rows * cols];
+        super::pages::advise_large(&mut data);
+        Self { data, rows, cols }
     }
 
     /// Entry (i, j) is `f(i, j)`.
@@ -183,7 +185,7 @@ impl<T: Element> MatRef<'_, T> {
     /// An error naming the first entry that is not finite.
     pub fn check_finite(&self, what: &str) -> Result<()> {
         for row in 0..self.rows {
-            if let Some(column) = self.row(row).iter().position(|x| !x.to_f64().is_finite()) {
+            if let Some(column) = self.row(row).iter().position(|x| !x.is_finite()) {
                 let value = self.row(row)[column].to_f64();
                 return Err(Error::NonFinite { what: what.into(), row, column, value });
             }

@@ -7,6 +7,7 @@ pub mod cholesky;
 pub mod eigh;
 pub mod gemm;
 pub mod mat;
+mod pages;
 
 pub(crate) use band::{BandReduction, reduce};
 pub(crate) use block_tridiagonal::BlockFactor;

@@ -182,7 +182,12 @@ impl Model {
     /// Metrics on rows of known target; for regression with the share of targets within 90 % intervals.
     pub fn evaluate(&self, frame: &Frame, target: &Target, resources: &Resources) -> Result<(Metrics, Option<f64>)> {
         if frame.rows() != target.rows() || frame.rows() == 0 {
-            return Err(invalid("the data", "at least one row, and a target for each", &frame.rows().to_string(), "check the file"));
+            return Err(invalid(
+                "the data",
+                "at least one row, and a target for each",
+                &frame.rows().to_string(),
+                "check the file",
+            ));
         }
         match (&self.outputs, target) {
             (Outputs::Classes { labels, name, .. }, Target::Classes { labels: theirs, codes, .. }) => {
@@ -238,7 +243,13 @@ impl Model {
     }
 
     /// k(x, x) - k_x^T (K + lambda I)^-1 k_x for each row.
-    fn variance(&self, factor: &Cholesky, x: MatRef<'_, f64>, cross: &Mat<f64>, resources: &Resources) -> Result<Vec<f64>> {
+    fn variance(
+        &self,
+        factor: &Cholesky,
+        x: MatRef<'_, f64>,
+        cross: &Mat<f64>,
+        resources: &Resources,
+    ) -> Result<Vec<f64>> {
         let (nngp, ntk) = DenseKernel::new(&self.net, x.cols())?.variances(x, resources)?;
         let own = if self.kernel == KernelKind::Nngp { nngp } else { ntk };
         let n = self.x.rows();
@@ -290,5 +301,10 @@ fn same(a: &str, b: &str) -> bool {
 }
 
 fn other_task() -> Error {
-    invalid("the target", "the kind the model was fitted to", "another", "give classes to a classifier, numbers to a regressor")
+    invalid(
+        "the target",
+        "the kind the model was fitted to",
+        "another",
+        "give classes to a classifier, numbers to a regressor",
+    )
 }

@@ -109,11 +109,8 @@ impl Frame {
     }
     /// The rows named, in that order.
     pub fn select(&self, rows: &[usize]) -> Frame {
-        let columns = self
-            .columns
-            .iter()
-            .map(|c| Column { name: c.name.clone(), values: c.values.select(rows) })
-            .collect();
+        let columns =
+            self.columns.iter().map(|c| Column { name: c.name.clone(), values: c.values.select(rows) }).collect();
         Frame { columns, rows: rows.len() }
     }
 }

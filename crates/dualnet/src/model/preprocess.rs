@@ -103,7 +103,12 @@ impl Preprocess {
         };
         if !factor.is_finite() || !mean.is_finite() || factor == 0.0 {
             let found = format!("mean {mean:e}, variance {variance:e}");
-            return Err(invalid(&format!("column {name:?}"), "a spread that can be standardised", &found, "rescale it"));
+            return Err(invalid(
+                &format!("column {name:?}"),
+                "a spread that can be standardised",
+                &found,
+                "rescale it",
+            ));
         }
         self.steps.push(Step::Scale { name: name.into(), shift: mean, factor, clip });
         if self.encoding == Encoding::Binned

@@ -78,7 +78,8 @@ impl Model {
             lambda_absolute: self.lambda_absolute,
             report: self.report.clone(),
         };
-        let intercept = Tensor { name: "intercept".into(), shape: vec![self.intercept.len()], data: self.intercept.clone() };
+        let intercept =
+            Tensor { name: "intercept".into(), shape: vec![self.intercept.len()], data: self.intercept.clone() };
         let tensors =
             vec![tensor("x", self.x.clone()), tensor("coefficients", self.coefficients.clone()), intercept, extra];
         let json = serde_json::to_value(&description).map_err(|e| damaged("description", &e.to_string()))?;
@@ -90,7 +91,12 @@ impl Model {
         let format = parts.json.get("format").and_then(serde_json::Value::as_u64);
         if format != Some(u64::from(FORMAT)) {
             let found = format.map_or("none".into(), |f| f.to_string());
-            return Err(invalid("model.json: format", &format!("{FORMAT}"), &found, "use the version of dualnet that wrote it"));
+            return Err(invalid(
+                "model.json: format",
+                &format!("{FORMAT}"),
+                &found,
+                "use the version of dualnet that wrote it",
+            ));
         }
         let description: Description =
             serde_json::from_value(parts.json).map_err(|e| damaged("model.json", &e.to_string()))?;
@@ -140,7 +146,8 @@ fn matrix(rows: &[Vec<f64>]) -> Result<Mat<f64>> {
 fn take(tensors: &mut Vec<Tensor>, name: &str, shape: &[Option<usize>]) -> Result<Mat<f64>> {
     let at = tensors.iter().position(|t| t.name == name).ok_or_else(|| damaged(name, "the array is missing"))?;
     let tensor = tensors.swap_remove(at);
-    let fits = tensor.shape.len() == shape.len() && tensor.shape.iter().zip(shape).all(|(a, b)| b.is_none_or(|b| *a == b));
+    let fits =
+        tensor.shape.len() == shape.len() && tensor.shape.iter().zip(shape).all(|(a, b)| b.is_none_or(|b| *a == b));
     if !fits {
         return Err(Error::Shape {
             what: format!("array {name} of the model"),

@@ -66,7 +66,12 @@ impl Target {
         };
         if classes {
             if columns.len() > 1 {
-                return Err(invalid("the target", "one column of classes", "several columns", "fit one model for each"));
+                return Err(invalid(
+                    "the target",
+                    "one column of classes",
+                    "several columns",
+                    "fit one model for each",
+                ));
             }
             return Ok(Self::classes(first));
         }
@@ -95,13 +100,15 @@ impl Target {
             Values::Words(v) => v.clone(),
             Values::Numbers(v) => v.iter().map(|x| x.to_string()).collect(),
         };
-        let mut labels: Vec<String> = words.iter().cloned().collect::<std::collections::BTreeSet<_>>().into_iter().collect();
+        let mut labels: Vec<String> =
+            words.iter().cloned().collect::<std::collections::BTreeSet<_>>().into_iter().collect();
         if let Some(numbers) = labels.iter().map(|l| l.parse::<f64>().ok()).collect::<Option<Vec<f64>>>() {
             let mut order: Vec<usize> = (0..labels.len()).collect();
             order.sort_by(|&a, &b| numbers[a].total_cmp(&numbers[b]));
             labels = order.into_iter().map(|i| labels[i].clone()).collect();
         }
-        let code: std::collections::HashMap<&str, usize> = labels.iter().enumerate().map(|(i, l)| (l.as_str(), i)).collect();
+        let code: std::collections::HashMap<&str, usize> =
+            labels.iter().enumerate().map(|(i, l)| (l.as_str(), i)).collect();
         let codes = words.iter().map(|w| code[w.as_str()]).collect();
         Self::Classes { name: column.name.clone(), labels, codes }
     }

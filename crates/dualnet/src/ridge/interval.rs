@@ -73,7 +73,8 @@ impl IntervalCalibration {
     /// # Errors
     /// No output or no residual; lists of different lengths, not ascending, or with an entry below 0 or not finite.
     pub fn from_parts(width: Width, residuals: Vec<Vec<f64>>, noise: f64) -> Result<Self> {
-        let ascending = |r: &Vec<f64>| r.windows(2).all(|w| w[0] <= w[1]) && r.iter().all(|x| x.is_finite() && *x >= 0.0);
+        let ascending =
+            |r: &Vec<f64>| r.windows(2).all(|w| w[0] <= w[1]) && r.iter().all(|x| x.is_finite() && *x >= 0.0);
         let n = residuals.first().map_or(0, Vec::len);
         let fine = n > 0 && noise.is_finite() && noise >= 0.0;
         if fine && residuals.iter().all(|r| r.len() == n && ascending(r)) {

@@ -24,6 +24,8 @@ pub trait Element: bytemuck::Pod + PartialOrd + Default + std::fmt::Debug + Send
     fn from_f64(x: f64) -> Self;
     /// The same value.
     fn to_f64(self) -> f64;
+    /// Neither NaN nor infinite.
+    fn is_finite(self) -> bool;
 }
 
 /// Loading and storing of registers. `LANES` divides the width of every tile, so nothing is ever loaded in part.
@@ -210,6 +212,10 @@ macro_rules! lanes {
             #[inline(always)]
             fn to_f64(self) -> f64 {
                 f64::from(self)
+            }
+            #[inline(always)]
+            fn is_finite(self) -> bool {
+                self.abs() < <$t>::INFINITY
             }
         }
     };

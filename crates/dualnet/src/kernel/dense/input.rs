@@ -19,7 +19,13 @@ fn near<T: Float>() -> f64 {
 }
 
 /// out = X_i X_j^T for row block i of `rows` and row block j of `cols`.
-pub fn inner_products<T: Float>(rows: &DenseSamples<T>, i: usize, cols: &DenseSamples<T>, j: usize, out: &mut [T]) -> Result<()> {
+pub fn inner_products<T: Float>(
+    rows: &DenseSamples<T>,
+    i: usize,
+    cols: &DenseSamples<T>,
+    j: usize,
+    out: &mut [T],
+) -> Result<()> {
     let block = TILE * rows.padded_width;
     let (a, b) = (&rows.x[i * block..(i + 1) * block], &cols.x[j * block..(j + 1) * block]);
     product(a, b, out, TILE, rows.width, rows.padded_width)

@@ -9,7 +9,7 @@ pub mod passes;
 pub mod prepare;
 pub mod program;
 
-use super::{Get, Grams, Kernel, Float, TILE, TileOut};
+use super::{Float, Get, Grams, Kernel, TILE, TileOut};
 use crate::dual::Precision;
 use crate::error::{Error, Result};
 use crate::gram;

@@ -103,13 +103,7 @@ pub fn dual<T: Float>(
 }
 
 /// Dense layer.
-pub fn affine<T: Float>(
-    at: &Place<'_, T>,
-    affine: Affine,
-    before: usize,
-    after: usize,
-    strip: &mut StripMut<'_, T>,
-) {
+pub fn affine<T: Float>(at: &Place<'_, T>, affine: Affine, before: usize, after: usize, strip: &mut StripMut<'_, T>) {
     at.isa.run(AffinePass { at, affine, before, after, c: strip.c, delta: strip.delta, t: strip.t });
 }
 
