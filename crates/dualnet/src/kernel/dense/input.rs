@@ -26,9 +26,9 @@ pub fn inner_products<T: Float>(
     j: usize,
     out: &mut [T],
 ) -> Result<()> {
-    let block = TILE * rows.padded_width;
-    let (a, b) = (&rows.x[i * block..(i + 1) * block], &cols.x[j * block..(j + 1) * block]);
-    product(a, b, out, TILE, rows.width, rows.padded_width)
+    let a = &rows.x[i * TILE * rows.padded_width..(i + 1) * TILE * rows.padded_width];
+    let b = &cols.columns[j * TILE * cols.width..(j + 1) * TILE * cols.width];
+    product(a, b, out, rows.width, rows.padded_width)
 }
 
 /// Turns inner products in `strip.c` into covariances (divided by the width) and fills 1-|rho| and t = 0.

@@ -34,6 +34,8 @@ pub struct DenseSamples<T> {
     pub padded_width: usize,
     /// The rows, padded with zeros to `padded_width` columns and to whole tiles.
     pub x: Vec<T>,
+    /// The same by columns, tile by tile: entry k of sample j of tile b at `(b * width + k) * TILE + j`.
+    pub columns: Vec<T>,
     /// 1 / |x|, 0 where x = 0.
     pub inverse_norm: Vec<T>,
     /// One a stage.
@@ -75,6 +77,11 @@ pub fn prepare<T: Float>(
     for (i, row) in packed.chunks_exact_mut(padded_width).take(len).enumerate() {
         row[..width].copy_from_slice(x.row(i));
     }
+    let mut columns = vec![T::default(); padded * width];
+    for (i, row) in (0..len).map(|i| (i, x.row(i))) {
+        let tile = &mut columns[i / TILE * width * TILE..];
+        row.iter().enumerate().for_each(|(k, &v)| tile[k * TILE + i % TILE] = v);
+    }
     let square = |i: usize| x.row(i).iter().map(|v| v.to_f64() * v.to_f64()).sum::<f64>();
     let squares: Vec<f64> = (0..len).map(square).collect();
     let inverse = |&s: &f64| T::from_f64(if s > 0.0 { 1.0 / s.sqrt() } else { 0.0 });
@@ -92,6 +99,7 @@ pub fn prepare<T: Float>(
         width,
         padded_width,
         x: packed,
+        columns,
         inverse_norm,
         stages: walk.stages,
         tables: walk.tables,
