@@ -65,6 +65,7 @@ pub mod kernel;
 pub mod linalg;
 pub mod model;
 pub mod net;
+pub mod oracle;
 pub mod predict;
 pub mod resources;
 pub mod ridge;

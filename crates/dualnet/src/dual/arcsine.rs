@@ -61,13 +61,14 @@ impl<V: Real> Arcsine<V> {
     pub fn new<C: Constants<V>>(x: &Pair<V>, of: &C) -> Self {
         let (wp, wq) = (of.row(SLOPE), of.col(SLOPE));
         let (ap, aq) = (wp * x.sp, wq * x.sq);
-        // 1 - a_p a_q (1 - delta), a nest of complements.
+        // 1 - a_p a_q from the complements z = 1 - a, in a form that rounds alike for both orders of the pair.
         let (zp, zq) = (of.row(REST), of.col(REST));
-        let far = ap.mul_add(aq.mul_add(x.delta, zq), zp).max(zp.lit(least::<V>()));
+        let (reach, rest) = (ap * aq, (-zp).mul_add(zq, zp + zq));
+        let far = reach.mul_add(x.delta, rest).max(zp.lit(least::<V>()));
         let cosine = (far * (far.lit(2.0) - far)).sqrt();
         let slope = wp * wq;
         let rho = x.c * slope;
-        Self { slope, reach: ap * aq, rest: ap.mul_add(zq, zp), rho, cosine, angle: rho.atan2(cosine) }
+        Self { slope, reach, rest, rho, cosine, angle: rho.atan2(cosine) }
     }
 
     /// 1 - (a_p a_q)^2.

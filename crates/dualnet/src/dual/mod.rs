@@ -33,7 +33,7 @@ use std::fmt::Debug;
 
 pub use choose::{closed_form, dual_of};
 pub use numeric::{Precision, default_degree, numeric_dual};
-pub use tile::{DynDual, Side, TileMut};
+pub use tile::{DynDual, Samples, Side, TileMut};
 
 /// One pair of pre-activations, or a register of them.
 #[derive(Clone, Copy, Debug)]

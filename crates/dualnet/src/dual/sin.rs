@@ -75,7 +75,7 @@ impl Sin {
         let gap = decay_p - decay_q;
         let sum = decay_p + decay_q;
         // kpp + kqq, from e^(-2 b^2 p) - 1 = decay (2 + decay).
-        let squares = decay_p.mul_add(decay_p, decay_q * decay_q);
+        let squares = decay_p * decay_p + decay_q * decay_q;
         let total = minus * 2.0 - cosine * (sum * 2.0 + squares);
         let root = r * self.inv_scale;
         let slope = cosine * (sum + 2.0);

@@ -32,6 +32,17 @@ pub struct TileMut<'a, T> {
     pub cols: Side<'a, T>,
 }
 
+/// What a dual knows of samples by themselves.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Samples {
+    /// Constant i of sample j at `i * n + j`, as in [`Side`].
+    pub constants: Vec<f64>,
+    /// k(p, p, p) of each.
+    pub variances: Vec<f64>,
+    /// kdot(p, p, p) of each.
+    pub slopes: Vec<f64>,
+}
+
 /// A [`Dual`] as an object.
 pub trait DynDual: Debug + Send + Sync {
     /// [`Dual::variance`].
@@ -42,6 +53,20 @@ pub trait DynDual: Debug + Send + Sync {
     fn constants(&self, p: f64, out: &mut [f64]);
     /// [`Dual::homogeneity`].
     fn homogeneity(&self) -> Option<u32>;
+    /// Constants, variances and slopes of samples with variances `p`.
+    fn samples(&self, p: &[f64]) -> Samples {
+        let (n, len) = (p.len(), self.constants_len());
+        let mut all = Samples { constants: vec![0.0; n * len], variances: Vec::new(), slopes: Vec::new() };
+        let mut one = vec![0.0; len];
+        for (j, &p) in p.iter().enumerate() {
+            self.constants(p, &mut one);
+            one.iter().enumerate().for_each(|(i, x)| all.constants[i * n + j] = *x);
+            let (s, delta) = (p.sqrt(), if p > 0.0 { 0.0 } else { 1.0 });
+            all.variances.push(self.variance(p));
+            all.slopes.push(self.pair(Pair { c: p, p, q: p, sp: s, sq: s, delta }).kdot);
+        }
+        all
+    }
     /// [`Dual::pair`] of one pair.
     fn pair(&self, x: Pair<f64>) -> Image<f64>;
     /// Applies the dual to every pair of a tile.

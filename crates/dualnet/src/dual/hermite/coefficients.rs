@@ -178,6 +178,11 @@ impl Coefficients {
         self.slopes[..degree].iter().rev().map(|a| a * a).sum()
     }
 
+    /// kdot(v, v, v) = sum of l alpha_l^2 up to `degree`.
+    pub fn slope(&self, degree: usize) -> f64 {
+        self.slopes[..degree].iter().enumerate().rev().map(|(i, a)| (i + 1) as f64 * a * a).sum()
+    }
+
     /// How fast the direction of the vector (a_0, .., a_degree) turns with the standard deviation s: an angle per unit of s.
     pub fn turn(&self, degree: usize, s: f64) -> f64 {
         let value = |l: usize| if l == 0 { self.mean } else { s * self.slopes[l - 1] };

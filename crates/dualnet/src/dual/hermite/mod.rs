@@ -19,7 +19,7 @@ mod source;
 mod tests;
 mod tile;
 
-use super::{DynDual, Image, Pair, TileMut};
+use super::{DynDual, Image, Pair, Samples, TileMut};
 use crate::activation::{Activation, Parity};
 use crate::error::{Error, Result};
 use crate::simd::{Element, Isa};
@@ -57,15 +57,6 @@ pub struct HermiteDual {
     degree: usize,
     terms: usize,
     homogeneity: Option<u32>,
-}
-
-/// Constants and output variances of many samples.
-#[derive(Clone, Debug, PartialEq)]
-pub struct SampleConstants {
-    /// Constant i of sample j at `i * n + j`, as in [`crate::dual::Side`].
-    pub constants: Vec<f64>,
-    /// [`DynDual::variance`] of each.
-    pub variances: Vec<f64>,
 }
 
 impl HermiteDual {
@@ -151,27 +142,6 @@ impl HermiteDual {
         let found = self.at(variance);
         let s = variance.max(0.0).sqrt();
         std::iter::once(found.mean).chain(found.slopes[..self.degree].iter().map(|a| a * s)).collect()
-    }
-
-    /// Constants and output variances of many samples, each distinct variance computed once.
-    pub fn sample_constants(&self, p: &[f64]) -> SampleConstants {
-        let (n, len) = (p.len(), self.constants_len());
-        let mut known: HashMap<u64, (Vec<f64>, Coefficients)> = HashMap::new();
-        let mut constants = vec![0.0; n * len];
-        let mut variances = Vec::with_capacity(n);
-        for (j, &p) in p.iter().enumerate() {
-            let (one, found) = known.entry(snap(p).to_bits()).or_insert_with(|| {
-                let found = self.at(p);
-                let mut one = vec![0.0; len];
-                self.fill(&found, p, &mut one);
-                (one, found)
-            });
-            for (i, x) in one.iter().enumerate() {
-                constants[i * n + j] = *x;
-            }
-            variances.push(self.variance_of(found, p));
-        }
-        SampleConstants { constants, variances }
     }
 
     fn at(&self, p: f64) -> Coefficients {
@@ -264,6 +234,26 @@ impl DynDual for HermiteDual {
     }
     fn homogeneity(&self) -> Option<u32> {
         self.homogeneity
+    }
+    /// Each distinct variance is computed once.
+    fn samples(&self, p: &[f64]) -> Samples {
+        let (n, len) = (p.len(), self.constants_len());
+        let mut known: HashMap<u64, (Vec<f64>, Coefficients)> = HashMap::new();
+        let mut all = Samples { constants: vec![0.0; n * len], variances: Vec::new(), slopes: Vec::new() };
+        for (j, &p) in p.iter().enumerate() {
+            let (one, found) = known.entry(snap(p).to_bits()).or_insert_with(|| {
+                let found = self.at(p);
+                let mut one = vec![0.0; len];
+                self.fill(&found, p, &mut one);
+                (one, found)
+            });
+            for (i, x) in one.iter().enumerate() {
+                all.constants[i * n + j] = *x;
+            }
+            all.variances.push(self.variance_of(found, p));
+            all.slopes.push(found.slope(self.degree));
+        }
+        all
     }
     fn pair(&self, x: Pair<f64>) -> Image<f64> {
         match self.source.parity() {

@@ -154,7 +154,7 @@ struct Samples<T> {
 impl<T: Element> Samples<T> {
     fn new(dual: &HermiteDual, p: &[f64]) -> Self {
         let of = |x: &[f64]| x.iter().map(|&x| T::from_f64(x)).collect::<Vec<T>>();
-        let found = dual.sample_constants(p);
+        let found = dual.samples(p);
         let root = |x: &[f64]| x.iter().map(|x| x.sqrt()).collect::<Vec<_>>();
         Self { p: of(p), sp: of(&root(p)), out_sp: of(&root(&found.variances)), constants: of(&found.constants) }
     }

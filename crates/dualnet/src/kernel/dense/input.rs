@@ -58,7 +58,8 @@ impl<T: Float> Kernel for Angles<'_, '_, T> {
             for j in (0..TILE).step_by(lanes) {
                 let dot = T::Lanes::<V>::load(simd, &c[j..]);
                 let inverse_col = T::Lanes::<V>::load(simd, &at.cols.inverse_norm[at.col + j..]);
-                let d = one - (dot.abs() * inverse_row * inverse_col).min(one);
+                // Grouped so that both orders of a pair round alike.
+                let d = one - (dot.abs() * (inverse_row * inverse_col)).min(one);
                 smallest = smallest.min(d);
                 d.store(&mut delta[j..]);
                 (dot * scale).store(&mut c[j..]);

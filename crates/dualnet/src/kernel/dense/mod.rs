@@ -156,17 +156,18 @@ impl<T: Float> Kernel<T> for DenseKernel {
         let step = strip_rows::<T>();
         let used = rows.0.len.saturating_sub(rows.1 * TILE).min(TILE);
         for first in (0..used).step_by(step) {
-            let span = first * TILE..(first + step) * TILE;
+            let count = step.min(used - first);
+            let span = first * TILE..(first + count) * TILE;
             let t = if out.ntk.is_empty() { &mut [][..] } else { &mut out.ntk[span.clone()] };
             let at = passes::Place {
                 isa,
                 rows: rows.0,
                 row: rows.1 * TILE + first,
-                count: step,
+                count,
                 cols: cols.0,
                 col: cols.1 * TILE,
             };
-            let mut strip = passes::StripMut { c: &mut out.nngp[span], delta: &mut workspace.delta, t };
+            let mut strip = passes::StripMut { c: &mut out.nngp[span], delta: &mut workspace.delta[..count * TILE], t };
             input::angles(&at, &mut strip);
             run(&self.program::<T>().nodes, 0, &at, &mut strip, &mut workspace.branches, &mut workspace.constants);
         }
@@ -207,7 +208,7 @@ fn run<T: Float>(
                 let mut ends = Vec::with_capacity(branches.len());
                 for (branch, copy) in branches.iter().zip(mine.iter_mut()) {
                     copy.copy_from(strip);
-                    ends.push(run(branch, before, at, &mut copy.as_mut(), deeper, constants));
+                    ends.push(run(branch, before, at, &mut copy.first(strip.c.len()), deeper, constants));
                 }
                 passes::join(at, join, mine, &ends, *after, strip);
                 before = *after;

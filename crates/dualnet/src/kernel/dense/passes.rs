@@ -50,13 +50,14 @@ impl<T: Float> Strip<T> {
     }
     /// Takes the state of another strip.
     pub fn copy_from(&mut self, from: &StripMut<'_, T>) {
-        self.c.copy_from_slice(from.c);
-        self.delta.copy_from_slice(from.delta);
-        self.t.copy_from_slice(from.t);
+        self.c[..from.c.len()].copy_from_slice(from.c);
+        self.delta[..from.c.len()].copy_from_slice(from.delta);
+        self.t[..from.t.len()].copy_from_slice(from.t);
     }
-    /// A view to work on.
-    pub fn as_mut(&mut self) -> StripMut<'_, T> {
-        StripMut { c: &mut self.c, delta: &mut self.delta, t: &mut self.t }
+    /// A view of the first `len` pairs to work on.
+    pub fn first(&mut self, len: usize) -> StripMut<'_, T> {
+        let t = len.min(self.t.len());
+        StripMut { c: &mut self.c[..len], delta: &mut self.delta[..len], t: &mut self.t[..t] }
     }
 }
 

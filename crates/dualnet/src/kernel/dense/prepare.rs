@@ -2,7 +2,7 @@
 //! kernel with itself.
 
 use super::program::{Join, Node, Program};
-use crate::dual::Pair;
+use crate::dual::DynDual;
 use crate::error::{Error, Result};
 use crate::kernel::Float;
 use crate::kernel::TILE;
@@ -157,13 +157,7 @@ impl<T: Float> Walk<'_, T> {
                 (*after, "a dense layer")
             }
             Node::Dual { dual, constants, after, at } => {
-                self.tables[*constants] = tile_constants(dual.as_ref(), &own.p);
-                own.p.par_iter_mut().zip(&mut own.t).for_each(|(p, t)| {
-                    let s = p.sqrt();
-                    let delta = if *p > 0.0 { 0.0 } else { 1.0 };
-                    *t *= dual.pair(Pair { c: *p, p: *p, q: *p, sp: s, sq: s, delta }).kdot;
-                    *p = dual.variance(*p);
-                });
+                self.tables[*constants] = activate(dual.as_ref(), &mut own);
                 (*after, at.as_str())
             }
             Node::LayerNorm { eps, scale, after } => {
@@ -193,27 +187,23 @@ impl<T: Float> Walk<'_, T> {
     }
 }
 
-/// Constants of every sample, tile by tile; equal variances are computed once.
-fn tile_constants<T: Float>(dual: &dyn crate::dual::DynDual, p: &[f64]) -> Vec<T> {
+/// Takes samples through a dual; their constants, tile by tile.
+fn activate<T: Float>(dual: &dyn DynDual, own: &mut Own) -> Vec<T> {
     let len = dual.constants_len();
-    if len == 0 {
-        return Vec::new();
-    }
-    let mut table = vec![T::default(); p.len().next_multiple_of(TILE) * len];
-    table.par_chunks_exact_mut(len * TILE).zip(p.par_chunks(TILE)).for_each(|(block, p)| {
-        let mut out = vec![0.0; len];
-        let mut last = f64::NAN;
-        for (j, &v) in p.iter().enumerate() {
-            if v != last {
-                dual.constants(v, &mut out);
-                last = v;
+    let blocks: Vec<Vec<T>> = (own.p.par_chunks_mut(TILE), own.t.par_chunks_mut(TILE))
+        .into_par_iter()
+        .map(|(p, t)| {
+            let found = dual.samples(p);
+            let mut block = vec![T::default(); len * TILE];
+            for (to, from) in block.chunks_exact_mut(TILE).zip(found.constants.chunks(p.len())) {
+                to.iter_mut().zip(from).for_each(|(to, &from)| *to = T::from_f64(from));
             }
-            for (i, &value) in out.iter().enumerate() {
-                block[i * TILE + j] = T::from_f64(value);
-            }
-        }
-    });
-    table
+            t.iter_mut().zip(&found.slopes).for_each(|(t, slope)| *t *= slope);
+            p.copy_from_slice(&found.variances);
+            block
+        })
+        .collect();
+    blocks.concat()
 }
 
 fn join_own(join: &Join, ends: &[Own], len: usize) -> Own {

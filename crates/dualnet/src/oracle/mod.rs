@@ -1,0 +1,3 @@
+//! Slow, plain versions of what is fast elsewhere: for tests, and for whoever wants to read what is computed.
+
+pub mod dense;
