@@ -6,7 +6,7 @@ pub mod interval;
 pub mod options;
 pub mod path;
 
-pub use classify::{Calibration, ClassScores, one_hot};
+pub use classify::{Calibration, ClassScores, argmax, one_hot};
 pub use dual::{DualFit, DualPath};
 pub use interval::{IntervalCalibration, Width};
 pub use options::{Centering, DualOptions, LambdaScale, default_path};
