@@ -240,7 +240,11 @@ impl Step {
         match self {
             Step::Scale { name, shift, factor, clip } => {
                 let fine = shift.is_finite() && factor.is_finite() && clip.is_none_or(|c| c > 0.0);
-                if fine { Ok(()) } else { Err(format!("column {name:?}: shift {shift}, factor {factor}, clip {clip:?}")) }
+                if fine {
+                    Ok(())
+                } else {
+                    Err(format!("column {name:?}: shift {shift}, factor {factor}, clip {clip:?}"))
+                }
             }
             Step::Bins { name, bins } => bins.check().map_err(|e| format!("column {name:?}: {e}")),
             Step::OneHot { name, levels } => {
