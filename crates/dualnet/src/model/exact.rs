@@ -147,6 +147,10 @@ impl Model {
     /// Row i alone gives the same bits as in any batch. Cost n (d + 25 layers) flops a row; intervals need n^3/3 flops
     /// once and 2 n^2 a row, and n^2 numbers of memory.
     ///
+    /// Share of fresh rows inside intervals of level 0.9, mean of 30 data sets (y = sin 2a + b + noise of 0.3, three columns),
+    /// for one net and for the choice among eight candidates, which the same residuals make: n = 20: .83, .77; 40: .87, .86;
+    /// 80: .89, .88; 160: .89, .89. Single data sets stray, by .1 at n = 40.
+    ///
     /// # Errors
     /// A column missing or of another type; a level beyond n / (n + 1); memory; values beyond the range of f64.
     pub fn predict(&self, frame: &Frame, level: Option<f64>, resources: &Resources) -> Result<Prediction> {

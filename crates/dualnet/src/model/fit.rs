@@ -136,7 +136,8 @@ pub fn plan(rows: usize, columns: usize, outputs: usize, options: &FitOptions) -
     // The kernel, the band reduction of it and its workspace, and the solution of the best candidate so far; for each lambda
     // a factor of the band, and the outputs solved, applied and left out.
     let square = side.saturating_mul(side).saturating_mul(28);
-    let a_row = 8 * (columns as u64).saturating_add(steps.saturating_mul(40 + 5 * (outputs + 1)));
+    let each = outputs.saturating_mul(5).saturating_add(45);
+    let a_row = (columns as u64).saturating_add(steps.saturating_mul(each)).saturating_mul(8);
     let bytes = square.saturating_add(side.saturating_mul(a_row));
     Ok(Plan { rows, candidates: tried, compared_rows: compared, bytes, flops })
 }

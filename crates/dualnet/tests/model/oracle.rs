@@ -1,4 +1,7 @@
-//! Leave-one-out errors of an independent implementation of the study, on the tables of the repository.
+//! Leave-one-out errors of an independent implementation, on the tables of the repository.
+//!
+//! That one centres targets by the mean of all rows, this one by the mean of the rows left: relative differences up to 2e-6 for
+//! classes (with the mean of all rows the errors agree to all ten digits known), a few 1e-8 for numbers.
 
 use crate::data::{numbers, table, words};
 use dualnet::Resources;
@@ -17,10 +20,8 @@ fn errors(frame: &Frame, target: &Target, encoding: Encoding) -> Vec<(f64, f64)>
 
 fn check(found: &[(f64, f64)], expected: &[(f64, f64)], tolerance: f64) {
     for ((mse, lambda), (expected, at)) in found.iter().zip(expected) {
-        println!("{mse} {expected} {:e} lambda {lambda:e} {at:e}", mse / expected - 1.0);
-    }
-    for ((mse, lambda), (expected, at)) in found.iter().zip(expected) {
-        assert!((mse / expected - 1.0).abs() < tolerance && (lambda / at - 1.0).abs() < 1e-9);
+        let error = mse / expected - 1.0;
+        assert!(error.abs() < tolerance && (lambda / at - 1.0).abs() < 1e-9, "{mse} {expected} {error:e} {lambda:e}");
     }
 }
 
@@ -42,7 +43,7 @@ fn digits() {
     let target = Target::from_columns(&[words("digit", &last)], None).unwrap();
     assert!(frame.columns().iter().all(|c| matches!(c.values, Values::Numbers(_))));
     let plain = [(0.0057574849, 1e-8), (0.0057264854, 1e-8), (0.0059488778, 1e-8), (0.0049807934, 1e-8)];
-    check(&errors(&frame, &target, Encoding::Plain), &plain, 1e-6);
+    check(&errors(&frame, &target, Encoding::Plain), &plain, 2e-6);
     let binned = [(0.011075692, 1e-8), (0.010248826, 1e-8), (0.010435592, 1e-8), (0.008917253, 1e-8)];
-    check(&errors(&frame, &target, Encoding::Binned), &binned, 1e-6);
+    check(&errors(&frame, &target, Encoding::Binned), &binned, 2e-6);
 }
