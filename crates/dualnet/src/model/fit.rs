@@ -127,11 +127,10 @@ pub struct Plan {
 /// What fitting `rows` rows of `columns` columns to `outputs` outputs will take.
 pub fn plan(rows: usize, columns: usize, outputs: usize, options: &FitOptions) -> Result<Plan> {
     let tried = candidates(&options.net, options.kernel, &options.encodings)?.len();
-    let compared = compared_rows(rows, options);
+    let compared = compared_rows(rows, tried, options);
     let n = rows as f64;
     let path = |n: f64| 8.0 / 3.0 * n.powi(3) + options.lambdas.len() as f64 * n * n * (70.0 + 2.0 * outputs as f64);
-    let alone = tried == 1 || compared == rows;
-    let flops = tried as f64 * path(compared as f64) + if alone { 0.0 } else { path(n) };
+    let flops = tried as f64 * path(compared as f64) + if compared == rows { 0.0 } else { path(n) };
     let (side, steps, outputs) = (rows as u64, options.lambdas.len() as u64, outputs as u64);
     // The kernel, the band reduction of it and its workspace, and the solution of the best candidate so far; for each lambda
     // a factor of the band, and the outputs solved, applied and left out.
@@ -142,8 +141,9 @@ pub fn plan(rows: usize, columns: usize, outputs: usize, options: &FitOptions) -
     Ok(Plan { rows, candidates: tried, compared_rows: compared, bytes, flops })
 }
 
-fn compared_rows(rows: usize, options: &FitOptions) -> usize {
-    if rows > options.all_rows { options.some_rows.min(rows) } else { rows }
+/// One candidate is compared with none: its path is that of all rows.
+fn compared_rows(rows: usize, candidates: usize, options: &FitOptions) -> usize {
+    if rows > options.all_rows && candidates > 1 { options.some_rows.min(rows) } else { rows }
 }
 
 /// Fits a model to the rows of `frame` and their `target`.
@@ -163,34 +163,35 @@ pub fn fit(frame: &Frame, target: &Target, options: &FitOptions, resources: &Res
     let (y, units) = standardised(target)?;
     let encodings: Vec<Encoding> = prepared.iter().map(|(p, _)| p.encoding()).collect();
     let list = candidates(&options.net, options.kernel, &encodings)?;
-    let compared = draw(rows, compared_rows(rows, options), target, resources.seed);
+    let compared = draw(rows, compared_rows(rows, list.len(), options), target, resources.seed);
     let mut tried = Vec::with_capacity(list.len());
     let mut winner: Option<(usize, f64, Option<Solution>)> = None;
-    if list.len() > 1 {
-        for (k, candidate) in list.iter().enumerate() {
-            resources.progress.update("choosing", k as u64, list.len() as u64 + 1);
-            let x = input(&prepared, candidate);
-            let solution = match &compared {
-                None => solve(candidate, x.as_ref(), y.as_ref(), options, resources)?,
-                Some(some) => {
-                    let (x, y) = (x.as_ref().select_rows(some), y.as_ref().select_rows(some));
-                    solve(candidate, x.as_ref(), y.as_ref(), options, resources)?
-                }
-            };
-            let point = solution.point();
-            tried.push((k, point.lambda, point.mse));
-            if winner.as_ref().is_none_or(|(_, mse, _)| point.mse < *mse) {
-                winner = Some((k, point.mse, compared.is_none().then_some(solution)));
+    for (k, candidate) in list.iter().enumerate() {
+        let stage = if list.len() > 1 { "choosing" } else { "solving" };
+        resources.progress.update(stage, k as u64, list.len() as u64);
+        let x = input(&prepared, candidate);
+        let solution = match &compared {
+            None => solve(candidate, x.as_ref(), y.as_ref(), options, resources)?,
+            Some(some) => {
+                let (x, y) = (x.as_ref().select_rows(some), y.as_ref().select_rows(some));
+                solve(candidate, x.as_ref(), y.as_ref(), options, resources)?
             }
+        };
+        let point = solution.point();
+        tried.push((k, point.lambda, point.mse));
+        if winner.as_ref().is_none_or(|(_, mse, _)| point.mse < *mse) {
+            winner = Some((k, point.mse, compared.is_none().then_some(solution)));
         }
     }
     let (k, _, solution) = winner.unwrap_or((0, f64::INFINITY, None));
     let candidate = &list[k];
-    resources.progress.update("solving", 0, 1);
     let x = input(&prepared, candidate);
     let solution = match solution {
         Some(solution) => solution,
-        None => solve(candidate, x.as_ref(), y.as_ref(), options, resources)?,
+        None => {
+            resources.progress.update("solving", 0, 1);
+            solve(candidate, x.as_ref(), y.as_ref(), options, resources)?
+        }
     };
     let mut fitted = solution.path.fit(solution.point().lambda, resources)?;
     restore(&mut fitted, &units);

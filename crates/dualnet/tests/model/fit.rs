@@ -254,6 +254,16 @@ fn an_encoding_that_changes_nothing_is_tried_once() {
 }
 
 #[test]
+fn one_candidate_is_reported_as_compared_on_all_rows() {
+    let x = frame(60, 2, 16);
+    let options = FitOptions { all_rows: 20, some_rows: 10, ..single() };
+    let report = fit(&x, &wave(&x, 0.1, 16), &options, &one()).unwrap().report().clone();
+    assert_eq!((report.compared_rows, report.candidates.len()), (60, 1));
+    assert_eq!(plan(60, 2, 1, &options).unwrap().compared_rows, 60);
+    assert_eq!(report.candidates[0].lambda, report.lambda);
+}
+
+#[test]
 fn memory_is_refused_before_any_work() {
     let x = frame(400, 2, 15);
     let y = wave(&x, 0.1, 15);
