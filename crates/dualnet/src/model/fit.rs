@@ -257,32 +257,39 @@ fn prepare(
     learned.into_iter().map(|p| p.apply(frame).map(|x| (p, x))).collect()
 }
 
+/// Where a target column has its origin, and its unit.
+#[derive(Clone, Copy)]
+struct Unit {
+    mean: f64,
+    size: f64,
+}
+
 /// What the ridge is solved for: 0/1 columns of classes; numbers less their mean, in units of their standard deviation, so that
 /// neither a large offset nor a small scale costs digits. Mean and unit of each column.
-fn standardised(target: &Target) -> Result<(Mat<f64>, Vec<(f64, f64)>)> {
+fn standardised(target: &Target) -> Result<(Mat<f64>, Vec<Unit>)> {
     let values = match target {
         Target::Classes { labels, codes, .. } => {
-            return Ok((one_hot(codes, labels.len())?, vec![(0.0, 1.0); labels.len()]));
+            return Ok((one_hot(codes, labels.len())?, vec![Unit { mean: 0.0, size: 1.0 }; labels.len()]));
         }
         Target::Numbers { values, .. } => values,
     };
     let column = |j: usize| -> Vec<f64> { (0..values.rows()).map(|i| values[(i, j)]).collect() };
-    let unit = |(mean, deviation): (f64, f64)| (mean, if deviation == 0.0 { 1.0 } else { deviation });
-    let units: Vec<(f64, f64)> = (0..values.cols()).map(|j| unit(moments(&column(j)))).collect();
-    if let Some(j) = units.iter().position(|(mean, unit)| !(mean.is_finite() && unit.is_normal())) {
-        let found = format!("mean {:e}, standard deviation {:e}", units[j].0, units[j].1);
+    let unit = |(mean, deviation): (f64, f64)| Unit { mean, size: if deviation == 0.0 { 1.0 } else { deviation } };
+    let units: Vec<Unit> = (0..values.cols()).map(|j| unit(moments(&column(j)))).collect();
+    if let Some(j) = units.iter().position(|u| !(u.mean.is_finite() && u.size.is_normal())) {
+        let found = format!("mean {:e}, standard deviation {:e}", units[j].mean, units[j].size);
         return Err(invalid(&format!("target column {j}"), "a spread that can be standardised", &found, "rescale it"));
     }
-    Ok((Mat::from_fn(values.rows(), values.cols(), |i, j| (values[(i, j)] - units[j].0) / units[j].1), units))
+    Ok((Mat::from_fn(values.rows(), values.cols(), |i, j| (values[(i, j)] - units[j].mean) / units[j].size), units))
 }
 
 /// Puts a solution for standardised targets in their own units.
-fn restore(fitted: &mut DualFit, units: &[(f64, f64)]) {
-    for (j, &(mean, unit)) in units.iter().enumerate() {
-        fitted.intercept[j] = mean + unit * fitted.intercept[j];
+fn restore(fitted: &mut DualFit, units: &[Unit]) {
+    for (j, &Unit { mean, size }) in units.iter().enumerate() {
+        fitted.intercept[j] = mean + size * fitted.intercept[j];
         for i in 0..fitted.coefficients.rows() {
-            fitted.coefficients[(i, j)] *= unit;
-            fitted.point.loo[(i, j)] = mean + unit * fitted.point.loo[(i, j)];
+            fitted.coefficients[(i, j)] *= size;
+            fitted.point.loo[(i, j)] = mean + size * fitted.point.loo[(i, j)];
         }
     }
 }

@@ -101,8 +101,10 @@ fn damaged_fields_are_errors_that_name_them() {
         };
         for (pointer, value) in damages.iter().cloned().chain(own) {
             let mut parts = whole.clone();
-            *parts.json.pointer_mut(pointer).expect(pointer) = value;
-            let error = Model::from_parts(parts).expect_err(pointer).to_string();
+            let Some(place) = parts.json.pointer_mut(pointer) else { unreachable!("no {pointer}") };
+            *place = value;
+            let Err(error) = Model::from_parts(parts) else { unreachable!("{pointer} was taken") };
+            let error = error.to_string();
             let field = pointer.split('/').nth(1).unwrap();
             assert!(error.contains(field) || field == "net", "{pointer}: {error}");
         }
