@@ -183,7 +183,7 @@ impl Fit {
     }
 
     fn print_plan(&self, frame: &Frame, target: &Target, options: &FitOptions) -> Result<()> {
-        let plan = plan(frame.rows(), frame.columns().len(), target.matrix().cols(), options)?;
+        let plan = plan(frame.rows(), frame.columns().len(), target.outputs(), options)?;
         let seconds = plan.flops / store::flops_per_second(self.common.resources()?)?;
         if self.common.json {
             let mut value = json!(plan);

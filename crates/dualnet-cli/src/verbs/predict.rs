@@ -7,7 +7,8 @@ use crate::store;
 use crate::verbs::fit::load_for;
 use clap::Args;
 use dualnet::Mat;
-use dualnet::model::{Prediction, metrics::arg_max};
+use dualnet::model::Prediction;
+use dualnet::ridge::argmax;
 use dualnet_io::write::{write_csv, write_csv_to};
 use dualnet_io::{Column, Values};
 use serde_json::json;
@@ -89,7 +90,7 @@ fn table(prediction: &Prediction, targets: &[String], classes: &[String]) -> Vec
     };
     match prediction {
         Prediction::Classes { probabilities, .. } => {
-            let best = |i: usize| classes[arg_max(probabilities.row(i))].clone();
+            let best = |i: usize| classes[argmax(probabilities.row(i))].clone();
             let words = Values::Text((0..probabilities.rows()).map(best).collect());
             let mut columns = vec![Column { name: "prediction".into(), values: words }];
             columns.extend(classes.iter().enumerate().map(|(k, class)| number(format!("p_{class}"), probabilities, k)));

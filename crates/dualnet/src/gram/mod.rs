@@ -54,15 +54,27 @@ pub fn cross<T: Float, K: Kernel<T>>(
 ) -> Result<Grams<T>> {
     reserve::<T>(x.rows(), y.rows(), get, resources)?;
     let (rows, cols) = (kernel.prepare(x, "x", resources)?, kernel.prepare(y, "x2", resources)?);
-    let mut out = Output::<T>::zeros(kernel.len(&rows), kernel.len(&cols), get);
-    let width = kernel.len(&cols).div_ceil(TILE);
+    cross_prepared(kernel, &rows, &cols, get, resources)
+}
+
+/// [`cross`] of samples that were prepared before, for when one side meets many others.
+pub fn cross_prepared<T: Float, K: Kernel<T>>(
+    kernel: &K,
+    rows: &K::Samples,
+    cols: &K::Samples,
+    get: Get,
+    resources: &Resources,
+) -> Result<Grams<T>> {
+    reserve::<T>(kernel.len(rows), kernel.len(cols), get, resources)?;
+    let mut out = Output::<T>::zeros(kernel.len(rows), kernel.len(cols), get);
+    let width = kernel.len(cols).div_ceil(TILE);
     let tasks = out
         .blocks()
         .into_iter()
         .enumerate()
         .map(|(k, at)| Task { i: k / width, j: k % width, at, mirror: Block::default() })
         .collect();
-    compute(kernel, &rows, &cols, get, tasks, resources)?;
+    compute(kernel, rows, cols, get, tasks, resources)?;
     Ok(Grams { nngp: out.nngp, ntk: out.ntk })
 }
 

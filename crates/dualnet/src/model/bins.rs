@@ -65,6 +65,19 @@ impl Bins {
         self.edges.len() + self.values.len()
     }
 
+    /// What is wrong with bins that were read from somewhere.
+    pub(super) fn check(&self) -> std::result::Result<(), String> {
+        let ascending = |v: &[f64]| v.iter().all(|x| x.is_finite()) && v.windows(2).all(|w| w[0] < w[1]);
+        if self.edges.len() != self.means.len() {
+            return Err(format!("{} edges, {} means", self.edges.len(), self.means.len()));
+        }
+        if !ascending(&self.edges) || !ascending(&self.values) {
+            return Err("edges or values out of order".into());
+        }
+        let fine = self.means.iter().all(|m| m.abs() <= 1.0) && self.factor.is_finite();
+        if fine { Ok(()) } else { Err(format!("means beyond 1, or factor {}", self.factor)) }
+    }
+
     /// Writes the code of `x` over `out`, which has [`Bins::width`] entries. A value never seen has no column of its own.
     pub fn encode(&self, x: f64, out: &mut [f64]) {
         let (thermometer, values) = out.split_at_mut(self.edges.len());
@@ -77,10 +90,12 @@ impl Bins {
     }
 }
 
-/// The quantile of ascending numbers, linear between neighbours.
+/// The quantile of ascending numbers, linear between neighbours. Between two equal numbers it is that number to the bit: an edge
+/// a hair below would put all rows of that value on its other side.
 fn quantile(sorted: &[f64], q: f64) -> f64 {
     let at = q * (sorted.len() - 1) as f64;
     let (low, part) = (at.floor() as usize, at.fract());
-    let high = (low + 1).min(sorted.len() - 1);
-    sorted[low] * (1.0 - part) + sorted[high] * part
+    // Halves, so that the difference stays in range.
+    let (a, b) = (sorted[low] / 2.0, sorted[(low + 1).min(sorted.len() - 1)] / 2.0);
+    2.0 * if part < 0.5 { a + (b - a) * part } else { b - (b - a) * (1.0 - part) }
 }

@@ -3,9 +3,11 @@
 //! Eight were enough on 57 tables: two encodings and four nets, from a smooth shallow prior to a deep tangent kernel. Two hundred and
 //! forty were no better. All have biases; none is worst of all without.
 
+use super::invalid;
 use super::preprocess::Encoding;
 use crate::error::Result;
-use crate::kernel::Get;
+use crate::kernel::{Get, Grams};
+use crate::linalg::Mat;
 use crate::net::Net;
 use serde::{Deserialize, Serialize};
 
@@ -26,6 +28,16 @@ impl KernelKind {
             KernelKind::Nngp => Get::Nngp,
             KernelKind::Ntk => Get::Ntk,
         }
+    }
+    /// That matrix of those computed.
+    pub(super) fn matrix(self, grams: Grams<f64>) -> Result<Mat<f64>> {
+        let Grams { nngp, ntk } = grams;
+        let empty = || invalid("the kernel", "the matrix asked for", "none", "report this as a defect");
+        match self {
+            KernelKind::Nngp => nngp,
+            KernelKind::Ntk => ntk,
+        }
+        .ok_or_else(empty)
     }
     /// `nngp` or `ntk`.
     pub fn name(self) -> &'static str {

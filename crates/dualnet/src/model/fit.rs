@@ -8,14 +8,14 @@ use super::exact::Model;
 use super::frame::Frame;
 use super::invalid;
 use super::metrics::Metrics;
-use super::preprocess::{Encoding, Preprocess};
+use super::preprocess::{Encoding, Preprocess, moments};
 use super::target::{Target, Task};
 use crate::error::{Error, Result};
 use crate::gram;
-use crate::kernel::{DenseKernel, Grams};
+use crate::kernel::DenseKernel;
 use crate::linalg::{Mat, MatRef};
 use crate::resources::Resources;
-use crate::ridge::{DualOptions, DualPath, PathPoint, best, default_path};
+use crate::ridge::{DualFit, DualOptions, DualPath, PathPoint, best, default_path, one_hot};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use serde::{Deserialize, Serialize};
@@ -64,7 +64,8 @@ pub struct Tried {
     pub encoding: Encoding,
     /// Best lambda of its path.
     pub lambda: f64,
-    /// Leave-one-out mean squared error there, over all outputs.
+    /// Leave-one-out mean squared error there, over all outputs; of numbers in units of their variance, so that outputs of
+    /// different units weigh the same.
     pub loo_mse: f64,
 }
 
@@ -126,18 +127,23 @@ pub struct Plan {
 /// What fitting `rows` rows of `columns` columns to `outputs` outputs will take.
 pub fn plan(rows: usize, columns: usize, outputs: usize, options: &FitOptions) -> Result<Plan> {
     let tried = candidates(&options.net, options.kernel, &options.encodings)?.len();
-    let compared = compared_rows(rows, options);
+    let compared = compared_rows(rows, tried, options);
     let n = rows as f64;
     let path = |n: f64| 8.0 / 3.0 * n.powi(3) + options.lambdas.len() as f64 * n * n * (70.0 + 2.0 * outputs as f64);
-    let alone = tried == 1 || compared == rows;
-    let flops = tried as f64 * path(compared as f64) + if alone { 0.0 } else { path(n) };
-    let side = rows as u64;
-    let bytes = 28 * side * side + 8 * side * (columns as u64 + 30 * outputs as u64);
+    let flops = tried as f64 * path(compared as f64) + if compared == rows { 0.0 } else { path(n) };
+    let (side, steps, outputs) = (rows as u64, options.lambdas.len() as u64, outputs as u64);
+    // The kernel, the band reduction of it and its workspace, and the solution of the best candidate so far; for each lambda
+    // a factor of the band, and the outputs solved, applied and left out.
+    let square = side.saturating_mul(side).saturating_mul(28);
+    let each = outputs.saturating_mul(5).saturating_add(45);
+    let a_row = (columns as u64).saturating_add(steps.saturating_mul(each)).saturating_mul(8);
+    let bytes = square.saturating_add(side.saturating_mul(a_row));
     Ok(Plan { rows, candidates: tried, compared_rows: compared, bytes, flops })
 }
 
-fn compared_rows(rows: usize, options: &FitOptions) -> usize {
-    if rows > options.all_rows { options.some_rows.min(rows) } else { rows }
+/// One candidate is compared with none: its path is that of all rows.
+fn compared_rows(rows: usize, candidates: usize, options: &FitOptions) -> usize {
+    if rows > options.all_rows && candidates > 1 { options.some_rows.min(rows) } else { rows }
 }
 
 /// Fits a model to the rows of `frame` and their `target`.
@@ -148,55 +154,47 @@ fn compared_rows(rows: usize, options: &FitOptions) -> usize {
 /// Cost: 8/3 n^3 flops for each candidate compared and for the final solution; memory 2.5 n^2 numbers (see [`plan`]).
 pub fn fit(frame: &Frame, target: &Target, options: &FitOptions, resources: &Resources) -> Result<Model> {
     check(frame, target)?;
-    let rows = frame.rows();
-    let y = target.matrix();
-    let plan = plan(rows, frame.columns().len(), y.cols(), options)?;
-    let hint = "raise --memory, or fit fewer rows";
-    resources.reserve(&format!("an exact fit of {rows} rows"), plan.bytes, hint)?;
-
-    let mut prepared = Vec::new();
-    for &encoding in &options.encodings {
-        let preprocess = Preprocess::learn(frame, encoding)?;
-        // Nothing to bin: the same columns twice would be the same candidates twice.
-        let repeats = prepared.iter().any(|(p, _): &(Preprocess, Mat<f64>)| p.width() == preprocess.width());
-        let adds = encoding != Encoding::Binned || !repeats && preprocess.width() <= MAX_BINNED;
-        if prepared.is_empty() || adds {
-            let x = preprocess.apply(frame)?;
-            prepared.push((preprocess, x));
-        }
+    if options.encodings.is_empty() {
+        return Err(invalid("the encodings", "at least one", "none", "leave them out to compare two"));
     }
+    let rows = frame.rows();
+    let plan = plan(rows, frame.columns().len(), target.outputs(), options)?;
+    let mut prepared = prepare(frame, &options.encodings, plan.bytes, resources)?;
+    let (y, units) = standardised(target)?;
     let encodings: Vec<Encoding> = prepared.iter().map(|(p, _)| p.encoding()).collect();
     let list = candidates(&options.net, options.kernel, &encodings)?;
-    let compared = draw(rows, compared_rows(rows, options), target, resources.seed);
+    let compared = draw(rows, compared_rows(rows, list.len(), options), target, resources.seed);
     let mut tried = Vec::with_capacity(list.len());
     let mut winner: Option<(usize, f64, Option<Solution>)> = None;
-    if list.len() > 1 {
-        for (k, candidate) in list.iter().enumerate() {
-            resources.progress.update("choosing", k as u64, list.len() as u64 + 1);
-            let x = input(&prepared, candidate);
-            let solution = match &compared {
-                None => solve(candidate, x.as_ref(), y.as_ref(), options, resources)?,
-                Some(some) => {
-                    let (x, y) = (x.as_ref().select_rows(some), y.as_ref().select_rows(some));
-                    solve(candidate, x.as_ref(), y.as_ref(), options, resources)?
-                }
-            };
-            let point = solution.point();
-            tried.push((k, point.lambda, point.mse));
-            if winner.as_ref().is_none_or(|(_, mse, _)| point.mse < *mse) {
-                winner = Some((k, point.mse, compared.is_none().then_some(solution)));
+    for (k, candidate) in list.iter().enumerate() {
+        let stage = if list.len() > 1 { "choosing" } else { "solving" };
+        resources.progress.update(stage, k as u64, list.len() as u64);
+        let x = input(&prepared, candidate);
+        let solution = match &compared {
+            None => solve(candidate, x.as_ref(), y.as_ref(), options, resources)?,
+            Some(some) => {
+                let (x, y) = (x.as_ref().select_rows(some), y.as_ref().select_rows(some));
+                solve(candidate, x.as_ref(), y.as_ref(), options, resources)?
             }
+        };
+        let point = solution.point();
+        tried.push((k, point.lambda, point.mse));
+        if winner.as_ref().is_none_or(|(_, mse, _)| point.mse < *mse) {
+            winner = Some((k, point.mse, compared.is_none().then_some(solution)));
         }
     }
     let (k, _, solution) = winner.unwrap_or((0, f64::INFINITY, None));
     let candidate = &list[k];
-    resources.progress.update("solving", 0, 1);
     let x = input(&prepared, candidate);
     let solution = match solution {
         Some(solution) => solution,
-        None => solve(candidate, x.as_ref(), y.as_ref(), options, resources)?,
+        None => {
+            resources.progress.update("solving", 0, 1);
+            solve(candidate, x.as_ref(), y.as_ref(), options, resources)?
+        }
     };
-    let fitted = solution.path.fit(solution.point().lambda, resources)?;
+    let mut fitted = solution.path.fit(solution.point().lambda, resources)?;
+    restore(&mut fitted, &units);
     resources.progress.update("solving", 1, 1);
 
     tried.sort_by(|a, b| a.2.total_cmp(&b.2));
@@ -233,6 +231,69 @@ pub fn fit(frame: &Frame, target: &Target, options: &FitOptions, resources: &Res
     Model::assemble(candidate, preprocess, x, target, fitted, report, resources)
 }
 
+/// The inputs of every encoding that differs from those before it, once their memory is granted beside that of the solution.
+fn prepare(
+    frame: &Frame,
+    encodings: &[Encoding],
+    bytes: u64,
+    resources: &Resources,
+) -> Result<Vec<(Preprocess, Mat<f64>)>> {
+    let (rows, hint) = (frame.rows(), "raise --memory, or fit fewer rows");
+    let reserve = |bytes| resources.reserve(&format!("an exact fit of {rows} rows"), bytes, hint);
+    reserve(bytes)?;
+    let mut learned: Vec<Preprocess> = Vec::new();
+    for &encoding in encodings {
+        let preprocess = Preprocess::learn(frame, encoding)?;
+        // Nothing to bin: the same columns twice would be the same candidates twice.
+        let repeats = learned.iter().any(|other| other.same_code(&preprocess));
+        let wide = encoding == Encoding::Binned && preprocess.width() > MAX_BINNED;
+        if learned.is_empty() || !repeats && !wide {
+            learned.push(preprocess);
+        }
+    }
+    // Each once here and once padded inside the kernel.
+    let width: usize = learned.iter().map(Preprocess::width).sum();
+    reserve(bytes.saturating_add(16 * rows as u64 * width as u64))?;
+    learned.into_iter().map(|p| p.apply(frame).map(|x| (p, x))).collect()
+}
+
+/// Where a target column has its origin, and its unit.
+#[derive(Clone, Copy)]
+struct Unit {
+    mean: f64,
+    size: f64,
+}
+
+/// What the ridge is solved for: 0/1 columns of classes; numbers less their mean, in units of their standard deviation, so that
+/// neither a large offset nor a small scale costs digits. Mean and unit of each column.
+fn standardised(target: &Target) -> Result<(Mat<f64>, Vec<Unit>)> {
+    let values = match target {
+        Target::Classes { labels, codes, .. } => {
+            return Ok((one_hot(codes, labels.len())?, vec![Unit { mean: 0.0, size: 1.0 }; labels.len()]));
+        }
+        Target::Numbers { values, .. } => values,
+    };
+    let column = |j: usize| -> Vec<f64> { (0..values.rows()).map(|i| values[(i, j)]).collect() };
+    let unit = |(mean, deviation): (f64, f64)| Unit { mean, size: if deviation == 0.0 { 1.0 } else { deviation } };
+    let units: Vec<Unit> = (0..values.cols()).map(|j| unit(moments(&column(j)))).collect();
+    if let Some(j) = units.iter().position(|u| !(u.mean.is_finite() && u.size.is_normal())) {
+        let found = format!("mean {:e}, standard deviation {:e}", units[j].mean, units[j].size);
+        return Err(invalid(&format!("target column {j}"), "a spread that can be standardised", &found, "rescale it"));
+    }
+    Ok((Mat::from_fn(values.rows(), values.cols(), |i, j| (values[(i, j)] - units[j].mean) / units[j].size), units))
+}
+
+/// Puts a solution for standardised targets in their own units.
+fn restore(fitted: &mut DualFit, units: &[Unit]) {
+    for (j, &Unit { mean, size }) in units.iter().enumerate() {
+        fitted.intercept[j] = mean + size * fitted.intercept[j];
+        for i in 0..fitted.coefficients.rows() {
+            fitted.coefficients[(i, j)] *= size;
+            fitted.point.loo[(i, j)] = mean + size * fitted.point.loo[(i, j)];
+        }
+    }
+}
+
 fn check(frame: &Frame, target: &Target) -> Result<()> {
     if frame.rows() != target.rows() {
         return Err(Error::Shape {
@@ -244,14 +305,7 @@ fn check(frame: &Frame, target: &Target) -> Result<()> {
     if frame.rows() < 2 {
         return Err(invalid("the data", "at least two rows", &frame.rows().to_string(), "give more rows"));
     }
-    if let Target::Classes { name, codes, labels } = target
-        && codes.windows(2).all(|pair| pair[0] == pair[1])
-    {
-        let found = format!("only {:?}", labels.get(codes[0]).map_or("", |l| l));
-        let hint = "check the target column, and that the data are not sorted and cut";
-        return Err(invalid(&format!("target {name:?}"), "at least two classes", &found, hint));
-    }
-    Ok(())
+    target.check()
 }
 
 fn input<'a>(prepared: &'a [(Preprocess, Mat<f64>)], candidate: &Candidate) -> &'a Mat<f64> {
@@ -313,21 +367,11 @@ impl Solution {
 pub(super) fn kernel_matrix(
     candidate: (&crate::net::Net, KernelKind),
     x: MatRef<'_, f64>,
-    other: Option<MatRef<'_, f64>>,
     resources: &Resources,
 ) -> Result<Mat<f64>> {
     let (net, kind) = candidate;
     let kernel = DenseKernel::new(net, x.cols())?;
-    let Grams { nngp, ntk } = match other {
-        None => gram::symmetric(&kernel, x, kind.get(), resources)?,
-        Some(other) => gram::cross(&kernel, x, other, kind.get(), resources)?,
-    };
-    let empty = || invalid("the kernel", "the matrix asked for", "none", "report this as a defect");
-    match kind {
-        KernelKind::Nngp => nngp,
-        KernelKind::Ntk => ntk,
-    }
-    .ok_or_else(empty)
+    kind.matrix(gram::symmetric(&kernel, x, kind.get(), resources)?)
 }
 
 fn solve(
@@ -337,7 +381,7 @@ fn solve(
     options: &FitOptions,
     resources: &Resources,
 ) -> Result<Solution> {
-    let matrix = kernel_matrix((&candidate.net, candidate.kernel), x, None, resources)?;
+    let matrix = kernel_matrix((&candidate.net, candidate.kernel), x, resources)?;
     let options = DualOptions { lambdas: options.lambdas.clone(), ..DualOptions::default() };
     let path = DualPath::new(matrix, y, options, resources)?;
     let points = path.points(resources)?;

@@ -1,6 +1,10 @@
 //! How good predictions are.
 
+use super::invalid;
+use super::preprocess::moments;
+use crate::error::{Error, Result};
 use crate::linalg::MatRef;
+use crate::ridge::ClassScores;
 use serde::{Deserialize, Serialize};
 
 /// Metrics of predictions; absent where they do not apply.
@@ -29,46 +33,65 @@ impl Metrics {
     /// ```
     /// use dualnet::{Mat, model::Metrics};
     /// let p = Mat::from_vec(2, 2, vec![0.8, 0.2, 0.6, 0.4])?;
-    /// let m = Metrics::classes(p.as_ref(), &[0, 1]);
+    /// let m = Metrics::classes(p.as_ref(), &[0, 1])?;
     /// assert_eq!(m.accuracy, Some(0.5));
     /// assert!((m.log_loss.unwrap() - (-(0.8f64.ln()) - 0.4f64.ln()) / 2.0).abs() < 1e-15);
     /// # Ok::<(), dualnet::Error>(())
     /// ```
-    pub fn classes(probabilities: MatRef<'_, f64>, codes: &[usize]) -> Self {
-        let n = codes.len().max(1) as f64;
-        let (mut right, mut loss, mut brier) = (0.0, 0.0, 0.0);
-        for (i, &code) in codes.iter().enumerate() {
-            let row = probabilities.row(i);
-            right += f64::from(u8::from(arg_max(row) == code));
-            loss -= row[code].max(1e-15).ln();
-            brier += row.iter().enumerate().map(|(k, p)| (p - f64::from(u8::from(k == code))).powi(2)).sum::<f64>();
-        }
-        Self { accuracy: Some(right / n), log_loss: Some(loss / n), brier: Some(brier / n), ..Self::default() }
+    pub fn classes(probabilities: MatRef<'_, f64>, codes: &[usize]) -> Result<Self> {
+        let ClassScores { accuracy, log_loss, brier } = ClassScores::new(probabilities, codes)?;
+        Ok(Self { accuracy: Some(accuracy), log_loss: Some(log_loss), brier: Some(brier), ..Self::default() })
     }
 
-    /// Of predicted numbers (n x k) for rows of known ones.
-    pub fn numbers(predicted: MatRef<'_, f64>, truth: MatRef<'_, f64>) -> Self {
+    /// Of predicted numbers (n x k) for rows of known ones, n and k at least 1. Where all targets of an output are equal, its R^2 is 1
+    /// if they are predicted exactly, and left out of the mean otherwise; absent if no output has one.
+    ///
+    /// ```
+    /// use dualnet::{Mat, model::Metrics};
+    /// let (p, y) = (Mat::from_vec(2, 1, vec![1.0, 2.0])?, Mat::from_vec(2, 1, vec![1.0, 3.0])?);
+    /// let m = Metrics::numbers(p.as_ref(), y.as_ref())?;
+    /// assert_eq!(m.rmse, Some(0.5f64.sqrt()));
+    /// assert!((m.r2.unwrap() - 0.5).abs() < 1e-15);
+    /// # Ok::<(), dualnet::Error>(())
+    /// ```
+    pub fn numbers(predicted: MatRef<'_, f64>, truth: MatRef<'_, f64>) -> Result<Self> {
         let (n, k) = (truth.rows(), truth.cols());
-        let (mut total, mut r2) = (0.0, 0.0);
-        for j in 0..k {
-            let mean = (0..n).map(|i| truth.row(i)[j] / n as f64).sum::<f64>();
-            let error: f64 = (0..n).map(|i| (truth.row(i)[j] - predicted.row(i)[j]).powi(2)).sum();
-            let spread: f64 = (0..n).map(|i| (truth.row(i)[j] - mean).powi(2)).sum();
-            total += error;
-            r2 += if spread > 0.0 { 1.0 - error / spread } else { f64::from(u8::from(error == 0.0)) };
+        if (predicted.rows(), predicted.cols()) != (n, k) || n * k == 0 {
+            return Err(Error::Shape {
+                what: "predictions".into(),
+                expected: format!("{n} x {k}, as the target, and not empty"),
+                found: format!("{} x {}", predicted.rows(), predicted.cols()),
+            });
         }
-        let (entries, outputs) = ((n * k).max(1) as f64, k.max(1) as f64);
-        Self { rmse: Some((total / entries).sqrt()), r2: Some(r2 / outputs), ..Self::default() }
+        predicted.check_finite("predictions")?;
+        truth.check_finite("the target")?;
+        let (mut roots, mut r2) = (Vec::with_capacity(k), Vec::with_capacity(k));
+        for j in 0..k {
+            let column: Vec<f64> = (0..n).map(|i| truth.row(i)[j]).collect();
+            let errors: Vec<f64> = (0..n).map(|i| column[i] - predicted.row(i)[j]).collect();
+            let (error, (_, spread)) = (root_mean_square(&errors), moments(&column));
+            roots.push(error);
+            match (error, spread) {
+                (_, spread) if spread > 0.0 => r2.push(1.0 - (error / spread).powi(2)),
+                (0.0, _) => r2.push(1.0),
+                _ => {}
+            }
+        }
+        let rmse = root_mean_square(&roots);
+        let r2 = (!r2.is_empty()).then(|| r2.iter().sum::<f64>() / r2.len() as f64);
+        if !rmse.is_finite() || r2.is_some_and(|r| !r.is_finite()) {
+            return Err(invalid("the errors", "within the range of f64", &format!("{rmse:e}"), "rescale the target"));
+        }
+        Ok(Self { rmse: Some(rmse), r2, ..Self::default() })
     }
 }
 
-/// The first of the largest entries.
-pub fn arg_max(row: &[f64]) -> usize {
-    let mut best = 0;
-    for (k, value) in row.iter().enumerate() {
-        if *value > row[best] {
-            best = k;
-        }
+/// Root of the mean square; the largest entry is taken out, so that squares stay in range.
+fn root_mean_square(values: &[f64]) -> f64 {
+    let largest = values.iter().fold(0.0f64, |m, x| m.max(x.abs()));
+    if largest == 0.0 {
+        return 0.0;
     }
-    best
+    let squares = values.iter().map(|x| (x / largest).powi(2)).sum::<f64>();
+    largest * (squares / values.len() as f64).sqrt()
 }

@@ -13,6 +13,9 @@ use crate::error::Result;
 use crate::linalg::Mat;
 use serde::{Deserialize, Serialize};
 
+/// Standardised columns end here: a few outliers must not own the kernel.
+const CLIP: f64 = 3.0;
+
 /// Most levels of a column of words.
 pub const MAX_LEVELS: usize = 1000;
 
@@ -96,13 +99,13 @@ impl Preprocess {
             self.dropped.push((name.into(), "constant".into()));
             return Ok(());
         }
-        let (mean, variance) = moments(values);
+        let (mean, deviation) = moments(values);
         let (factor, clip) = match self.encoding {
-            Encoding::Plain | Encoding::Binned => (1.0 / variance.sqrt(), Some(3.0)),
+            Encoding::Plain | Encoding::Binned => (1.0 / deviation, Some(CLIP)),
             Encoding::Shared => (1.0, None),
         };
         if !factor.is_finite() || !mean.is_finite() || factor == 0.0 {
-            let found = format!("mean {mean:e}, variance {variance:e}");
+            let found = format!("mean {mean:e}, standard deviation {deviation:e}");
             return Err(invalid(
                 &format!("column {name:?}"),
                 "a spread that can be standardised",
@@ -159,6 +162,23 @@ impl Preprocess {
         &self.dropped
     }
 
+    /// Whether both give the same numbers, whatever their encodings are called.
+    pub(super) fn same_code(&self, other: &Self) -> bool {
+        self.steps == other.steps && self.factor == other.factor
+    }
+
+    /// What is wrong with a preprocessing that was read from somewhere: `apply` relies on it.
+    pub(super) fn check(&self) -> std::result::Result<(), String> {
+        let width = self.steps.iter().try_fold(0usize, |sum, step| sum.checked_add(step.width()));
+        if width != Some(self.width) || self.width == 0 {
+            return Err(format!("width {}, steps of width {width:?}", self.width));
+        }
+        if !(self.factor.is_finite() && self.factor > 0.0) {
+            return Err(format!("factor {}", self.factor));
+        }
+        self.steps.iter().try_for_each(Step::check)
+    }
+
     /// The numbers of new rows (n x width). Columns are found by name; others are ignored. A level never seen is all zeros.
     pub fn apply(&self, frame: &Frame) -> Result<Mat<f64>> {
         let mut out = Mat::zeros(frame.rows(), self.width);
@@ -181,6 +201,8 @@ struct Code<'a> {
     step: &'a Step,
     numbers: &'a [f64],
     words: &'a [String],
+    /// What levels are as numbers, where words come as numbers: a column of codes may lack its one odd word in new data.
+    values: Vec<Option<f64>>,
 }
 
 impl Code<'_> {
@@ -194,12 +216,11 @@ impl Code<'_> {
             Step::Bins { bins, .. } => bins.encode(self.numbers[i], out),
             Step::OneHot { levels, .. } => {
                 out.fill(0.0);
-                // A column of codes may come without its one odd word in new data, and so as numbers.
                 let level = match self.words.get(i) {
-                    Some(word) => levels.binary_search(word),
-                    None => levels.binary_search(&self.numbers[i].to_string()),
+                    Some(word) => levels.binary_search(word).ok(),
+                    None => self.values.iter().position(|v| *v == Some(self.numbers[i])),
                 };
-                if let Ok(level) = level {
+                if let Some(level) = level {
                     out[level] = 1.0;
                 }
             }
@@ -215,13 +236,36 @@ impl Step {
             Step::OneHot { levels, .. } => levels.len(),
         }
     }
+    fn check(&self) -> std::result::Result<(), String> {
+        match self {
+            Step::Scale { name, shift, factor, clip } => {
+                let fine = shift.is_finite() && factor.is_finite() && clip.is_none_or(|c| c > 0.0);
+                if fine {
+                    Ok(())
+                } else {
+                    Err(format!("column {name:?}: shift {shift}, factor {factor}, clip {clip:?}"))
+                }
+            }
+            Step::Bins { name, bins } => bins.check().map_err(|e| format!("column {name:?}: {e}")),
+            Step::OneHot { name, levels } => {
+                let ascending = levels.windows(2).all(|w| w[0] < w[1]);
+                if ascending { Ok(()) } else { Err(format!("column {name:?}: levels out of order")) }
+            }
+        }
+    }
     /// The step with its column of a frame.
     fn of<'a>(&'a self, frame: &'a Frame) -> Result<Code<'a>> {
         let (Step::Scale { name, .. } | Step::Bins { name, .. } | Step::OneHot { name, .. }) = self;
         let column = frame.column(name).ok_or_else(|| missing(name, frame))?;
         match (&column.values, self) {
-            (Values::Numbers(v), _) => Ok(Code { step: self, numbers: v, words: &[] }),
-            (Values::Words(v), Step::OneHot { .. }) => Ok(Code { step: self, numbers: &[], words: v }),
+            (Values::Numbers(v), Step::OneHot { levels, .. }) => {
+                let values = levels.iter().map(|l| l.parse().ok()).collect();
+                Ok(Code { step: self, numbers: v, words: &[], values })
+            }
+            (Values::Numbers(v), _) => Ok(Code { step: self, numbers: v, words: &[], values: Vec::new() }),
+            (Values::Words(v), Step::OneHot { .. }) => {
+                Ok(Code { step: self, numbers: &[], words: v, values: Vec::new() })
+            }
             (Values::Words(v), _) => {
                 let row = v.iter().position(|w| w.parse::<f64>().is_err()).unwrap_or(0);
                 let found = format!("{:?} at row {row}", v.get(row).map_or("", |w| w));
@@ -232,12 +276,19 @@ impl Step {
     }
 }
 
-/// Mean and population variance, from the first value on, so that a large common offset cancels exactly.
-fn moments(values: &[f64]) -> (f64, f64) {
-    let (n, origin) = (values.len() as f64, values[0]);
-    let mean = values.iter().map(|x| (x - origin) / n).sum::<f64>();
-    let variance = values.iter().map(|x| (x - origin - mean).powi(2) / n).sum::<f64>();
-    (origin + mean, variance)
+/// Mean and population standard deviation, from the first value on, so that a large common offset cancels exactly, and in a power
+/// of two as unit, so that squares stay in range. A range beyond that of f64 gives numbers that are not finite.
+pub(super) fn moments(values: &[f64]) -> (f64, f64) {
+    let Some(&origin) = values.first() else { return (0.0, 0.0) };
+    let n = values.len() as f64;
+    let largest = values.iter().fold(0.0f64, |m, x| m.max((x - origin).abs()));
+    if largest == 0.0 {
+        return (origin, 0.0);
+    }
+    let unit = f64::from_bits(largest.to_bits() & f64::INFINITY.to_bits()).max(f64::MIN_POSITIVE);
+    let mean = values.iter().map(|x| (x - origin) / unit / n).sum::<f64>();
+    let variance = values.iter().map(|x| ((x - origin) / unit - mean).powi(2) / n).sum::<f64>();
+    (origin + unit * mean, unit * variance.sqrt())
 }
 
 fn missing(name: &str, frame: &Frame) -> crate::Error {

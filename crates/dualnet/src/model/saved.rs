@@ -6,9 +6,11 @@ use super::fit::Report;
 use super::invalid;
 use super::preprocess::Preprocess;
 use crate::error::{Error, Result};
+use crate::kernel::DenseKernel;
 use crate::linalg::Mat;
 use crate::net::Net;
 use crate::ridge::{Calibration, IntervalCalibration, Width};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 /// Version of the description.
@@ -35,7 +37,7 @@ pub struct Parts {
 }
 
 /// The description in `model.json`.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize)]
 struct Description {
     format: u32,
     version: String,
@@ -86,52 +88,84 @@ impl Model {
         Ok(Parts { json, tensors })
     }
 
-    /// Puts a model together. Errors: another format, missing or extra arrays, shapes that do not fit.
+    /// Puts a model together.
+    ///
+    /// # Errors
+    /// Another format; a field of the description that is missing or not what dualnet writes; arrays missing, left over, of shapes
+    /// that do not fit, or with entries that are not finite; a net that cannot read the inputs.
     pub fn from_parts(parts: Parts) -> Result<Self> {
-        let format = parts.json.get("format").and_then(serde_json::Value::as_u64);
-        if format != Some(u64::from(FORMAT)) {
-            let found = format.map_or("none".into(), |f| f.to_string());
-            return Err(invalid(
-                "model.json: format",
-                &format!("{FORMAT}"),
-                &found,
-                "use the version of dualnet that wrote it",
-            ));
-        }
-        let description: Description =
-            serde_json::from_value(parts.json).map_err(|e| damaged("model.json", &e.to_string()))?;
+        check_format(&parts.json)?;
+        let fields = Fields(&parts.json);
+        let preprocess: Preprocess = fields.get("preprocess")?;
+        preprocess.check().map_err(|found| damaged(&place("preprocess"), &found))?;
+        let lambda_absolute: f64 = fields.get("lambda_absolute")?;
+        expect(lambda_absolute >= 0.0, &place("lambda_absolute"), "a number from 0", &lambda_absolute.to_string())?;
         let mut tensors = parts.tensors;
-        let x = take(&mut tensors, "x", &[None, Some(description.preprocess.width())])?;
+        let x = take(&mut tensors, "x", &[None, Some(preprocess.width())])?;
         let n = x.rows();
+        expect(n >= 2, "array x of the model", "at least two rows", &n.to_string())?;
         let intercept = take(&mut tensors, "intercept", &[None])?.into_vec();
         let k = intercept.len();
         let coefficients = take(&mut tensors, "coefficients", &[Some(n), Some(k)])?;
-        let outputs = match description.target {
-            TargetDescription::Numbers { names, width, noise } => {
-                let residuals = take(&mut tensors, "residuals", &[Some(k), Some(n)])?;
-                let residuals = (0..k).map(|j| residuals.row(j).to_vec()).collect();
-                expect(names.len() == k, "target names", k, names.len())?;
-                Outputs::Numbers { names, intervals: IntervalCalibration::from_parts(width, residuals, noise)? }
-            }
-            TargetDescription::Classes { name, labels, scale } => {
-                let bias = take(&mut tensors, "bias", &[Some(k)])?.into_vec();
-                expect(labels.len() == k, "class labels", k, labels.len())?;
-                Outputs::Classes { name, labels, calibration: Calibration { scale, bias } }
-            }
-        };
-        let net = Net::from_json(&description.net.to_string())?;
-        Ok(Self {
-            net,
-            kernel: description.kernel,
-            preprocess: description.preprocess,
-            outputs,
-            x,
-            coefficients,
-            intercept,
-            lambda_absolute: description.lambda_absolute,
-            report: description.report,
-        })
+        let outputs = outputs(fields.get("target")?, (n, k), lambda_absolute, &mut tensors)?;
+        if let Some(extra) = tensors.first() {
+            return Err(damaged(&format!("array {}", extra.name), "an array that no part of the model asks for"));
+        }
+        let net = Net::from_json(&fields.get::<serde_json::Value>("net")?.to_string())?;
+        DenseKernel::new(&net, preprocess.width())?;
+        let report: Report = fields.get("report")?;
+        let kernel = fields.get("kernel")?;
+        Ok(Self { net, kernel, preprocess, outputs, x, coefficients, intercept, lambda_absolute, report })
     }
+}
+
+fn check_format(json: &serde_json::Value) -> Result<()> {
+    let found = json.get("format");
+    if found.and_then(serde_json::Value::as_u64) == Some(u64::from(FORMAT)) {
+        return Ok(());
+    }
+    let found = found.map_or("none".into(), |f| f.to_string());
+    Err(invalid(&place("format"), &FORMAT.to_string(), &found, "use the version of dualnet that wrote it"))
+}
+
+/// What the outputs are of a model of n rows and k outputs.
+fn outputs(
+    target: TargetDescription,
+    (n, k): (usize, usize),
+    lambda_absolute: f64,
+    tensors: &mut Vec<Tensor>,
+) -> Result<Outputs> {
+    match target {
+        TargetDescription::Numbers { names, width, noise } => {
+            expect(names.len() == k, &place("target names"), &k.to_string(), &names.len().to_string())?;
+            let (lambda, found) = (lambda_absolute.to_string(), noise.to_string());
+            expect(noise == lambda_absolute, &place("target noise"), &lambda, &found)?;
+            let residuals = take(tensors, "residuals", &[Some(k), Some(n)])?;
+            let residuals = (0..k).map(|j| residuals.row(j).to_vec()).collect();
+            Ok(Outputs::Numbers { names, intervals: IntervalCalibration::from_parts(width, residuals, noise)? })
+        }
+        TargetDescription::Classes { name, labels, scale } => {
+            expect(labels.len() == k, &place("target labels"), &k.to_string(), &labels.len().to_string())?;
+            expect(k >= 2, &place("target labels"), "at least two classes", &k.to_string())?;
+            expect(scale >= 0.0, &place("target scale"), "a number from 0", &scale.to_string())?;
+            let bias = take(tensors, "bias", &[Some(k)])?.into_vec();
+            Ok(Outputs::Classes { name, labels, calibration: Calibration { scale, bias } })
+        }
+    }
+}
+
+/// The description, read field by field so that an error says which.
+struct Fields<'a>(&'a serde_json::Value);
+
+impl Fields<'_> {
+    fn get<T: DeserializeOwned>(&self, name: &str) -> Result<T> {
+        let value = self.0.get(name).ok_or_else(|| damaged(&place(name), "the field is missing"))?;
+        T::deserialize(value).map_err(|e| damaged(&place(name), &e.to_string()))
+    }
+}
+
+fn place(field: &str) -> String {
+    format!("model.json: {field}")
 }
 
 fn tensor(name: &str, matrix: Mat<f64>) -> Tensor {
@@ -144,7 +178,8 @@ fn matrix(rows: &[Vec<f64>]) -> Result<Mat<f64>> {
 
 /// Takes the array of that name out, checking its shape (`None`: any length) and that it is finite. One axis gives one row.
 fn take(tensors: &mut Vec<Tensor>, name: &str, shape: &[Option<usize>]) -> Result<Mat<f64>> {
-    let at = tensors.iter().position(|t| t.name == name).ok_or_else(|| damaged(name, "the array is missing"))?;
+    let at = tensors.iter().position(|t| t.name == name);
+    let at = at.ok_or_else(|| damaged(&format!("array {name} of the model"), "none"))?;
     let tensor = tensors.swap_remove(at);
     let fits =
         tensor.shape.len() == shape.len() && tensor.shape.iter().zip(shape).all(|(a, b)| b.is_none_or(|b| *a == b));
@@ -156,13 +191,18 @@ fn take(tensors: &mut Vec<Tensor>, name: &str, shape: &[Option<usize>]) -> Resul
         });
     }
     let (rows, cols) = if shape.len() == 1 { (1, tensor.shape[0]) } else { (tensor.shape[0], tensor.shape[1]) };
+    if rows.checked_mul(cols) != Some(tensor.data.len()) {
+        let found = format!("{} entries", tensor.data.len());
+        let what = format!("array {name} of the model");
+        return Err(Error::Shape { what, expected: format!("{rows} x {cols} entries"), found });
+    }
     let matrix = Mat::from_vec(rows, cols, tensor.data)?;
     matrix.as_ref().check_finite(&format!("array {name} of the model"))?;
     Ok(matrix)
 }
 
-fn expect(fits: bool, what: &str, expected: usize, found: usize) -> Result<()> {
-    if fits { Ok(()) } else { Err(damaged(what, &format!("{found} where {expected} are expected"))) }
+fn expect(fits: bool, what: &str, expected: &str, found: &str) -> Result<()> {
+    if fits { Ok(()) } else { Err(invalid(what, expected, found, "save the model again")) }
 }
 
 fn damaged(what: &str, found: &str) -> Error {

@@ -73,7 +73,7 @@ impl Target {
                     "fit one model for each",
                 ));
             }
-            return Ok(Self::classes(first));
+            return Self::classes(first);
         }
         let mut values = Mat::zeros(first.values.len(), columns.len());
         for (j, column) in columns.iter().enumerate() {
@@ -88,6 +88,7 @@ impl Target {
                     found: format!("{}", v.len()),
                 });
             }
+            check_finite(column, v)?;
             for (i, &x) in v.iter().enumerate() {
                 values[(i, j)] = x;
             }
@@ -95,14 +96,18 @@ impl Target {
         Ok(Self::Numbers { names: columns.iter().map(|c| c.name.clone()).collect(), values })
     }
 
-    fn classes(column: &Column) -> Self {
+    fn classes(column: &Column) -> Result<Self> {
         let words: Vec<String> = match &column.values {
             Values::Words(v) => v.clone(),
-            Values::Numbers(v) => v.iter().map(|x| x.to_string()).collect(),
+            Values::Numbers(v) => {
+                check_finite(column, v)?;
+                // Adding 0 makes -0 the same class as 0.
+                v.iter().map(|x| (x + 0.0).to_string()).collect()
+            }
         };
         let mut labels: Vec<String> =
             words.iter().cloned().collect::<std::collections::BTreeSet<_>>().into_iter().collect();
-        if let Some(numbers) = labels.iter().map(|l| l.parse::<f64>().ok()).collect::<Option<Vec<f64>>>() {
+        if let Some(numbers) = numbers_of(&labels) {
             let mut order: Vec<usize> = (0..labels.len()).collect();
             order.sort_by(|&a, &b| numbers[a].total_cmp(&numbers[b]));
             labels = order.into_iter().map(|i| labels[i].clone()).collect();
@@ -110,7 +115,34 @@ impl Target {
         let code: std::collections::HashMap<&str, usize> =
             labels.iter().enumerate().map(|(i, l)| (l.as_str(), i)).collect();
         let codes = words.iter().map(|w| code[w.as_str()]).collect();
-        Self::Classes { name: column.name.clone(), labels, codes }
+        Ok(Self::Classes { name: column.name.clone(), labels, codes })
+    }
+
+    /// Refuses what [`Target::from_columns`] would not make: no outputs, fewer than two classes, numbers that are not finite or
+    /// belong to no class.
+    pub(super) fn check(&self) -> Result<()> {
+        match self {
+            Target::Numbers { names, values } => {
+                if values.cols() == 0 || names.len() != values.cols() {
+                    let found = format!("{} names, {} columns", names.len(), values.cols());
+                    return Err(invalid("the target", "a name for each of its columns", &found, "name a target"));
+                }
+                values.as_ref().check_finite("the target")
+            }
+            Target::Classes { name, labels, codes } => {
+                let what = format!("target {name:?}");
+                if let Some(row) = codes.iter().position(|&c| c >= labels.len()) {
+                    let found = format!("{} at row {row}", codes[row]);
+                    return Err(invalid(&what, &format!("classes below {}", labels.len()), &found, "name all classes"));
+                }
+                if codes.windows(2).all(|pair| pair[0] == pair[1]) {
+                    let found = format!("only {:?}", codes.first().map_or("", |&c| &labels[c]));
+                    let hint = "check the target column, and that the data are not sorted and cut";
+                    return Err(invalid(&what, "at least two classes", &found, hint));
+                }
+                Ok(())
+            }
+        }
     }
 
     /// The kind of prediction this asks for.
@@ -127,13 +159,11 @@ impl Target {
             Target::Classes { codes, .. } => codes.len(),
         }
     }
-    /// What the ridge is solved for: the numbers, or one 0/1 column a class.
-    pub fn matrix(&self) -> Mat<f64> {
+    /// Columns the ridge is solved for: one a number, or one a class.
+    pub fn outputs(&self) -> usize {
         match self {
-            Target::Numbers { values, .. } => values.clone(),
-            Target::Classes { labels, codes, .. } => {
-                Mat::from_fn(codes.len(), labels.len(), |i, k| f64::from(u8::from(codes[i] == k)))
-            }
+            Target::Numbers { values, .. } => values.cols(),
+            Target::Classes { labels, .. } => labels.len(),
         }
     }
     /// The rows named, in that order; classes keep their numbers.
@@ -149,6 +179,21 @@ impl Target {
             },
         }
     }
+}
+
+fn check_finite(column: &Column, values: &[f64]) -> Result<()> {
+    match values.iter().position(|x| !x.is_finite()) {
+        None => Ok(()),
+        Some(row) => {
+            let what = format!("target {:?}", column.name);
+            Err(Error::NonFinite { what, row, column: 0, value: values[row] })
+        }
+    }
+}
+
+/// The labels as numbers, if all are finite ones.
+pub(super) fn numbers_of(labels: &[String]) -> Option<Vec<f64>> {
+    labels.iter().map(|l| l.parse().ok().filter(|x: &f64| x.is_finite())).collect()
 }
 
 /// At most [`MAX_INTEGER_CLASSES`] different integers, each five times on average.

@@ -3,10 +3,13 @@
 pub mod classify;
 pub mod dual;
 pub mod interval;
+mod leave_one_out;
 pub mod options;
 pub mod path;
+mod refine;
+mod shifted;
 
-pub use classify::{Calibration, ClassScores, one_hot};
+pub use classify::{Calibration, ClassScores, argmax, one_hot};
 pub use dual::{DualFit, DualPath};
 pub use interval::{IntervalCalibration, Width};
 pub use options::{Centering, DualOptions, LambdaScale, default_path};

@@ -1,0 +1,10 @@
+//! Models as a whole: preprocessing, the choice, the solution, what is predicted and what is saved.
+#![allow(clippy::unwrap_used)]
+
+mod data;
+mod fit;
+mod hostile;
+mod oracle;
+mod predict;
+mod preprocess;
+mod saved;
