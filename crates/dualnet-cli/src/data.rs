@@ -1,21 +1,32 @@
-//! From files to frames and targets.
+//! From files to samples.
 
 use crate::error::{Error, Result};
-use dualnet::model::{Column, Frame, Target, Task, Values};
-use dualnet::{Mat, MatRef};
-use dualnet_io::{Array, Loaded, Options, Table};
+use crate::options::{Common, MissingOption};
+use crate::output;
+use crate::samples::{Samples, listed};
+use dualnet::model::{Column, InputKind, Model, Values};
+use dualnet_io::{Array, Loaded, Missing, Options, Table};
 use std::path::Path;
 
-/// Samples with what is to be predicted, as one file gives them.
-pub struct Labelled {
-    /// The input.
-    pub frame: Frame,
-    /// Target columns, not yet read as numbers or classes; empty where the data have none.
-    pub target: Vec<Column>,
+/// What a file or folder held.
+pub struct Data {
+    /// Its rows.
+    pub samples: Samples,
     /// A test set that came along.
-    pub test: Option<(Frame, Vec<Column>)>,
+    pub test: Option<Samples>,
     /// What kind of file it was.
     pub format: String,
+}
+
+/// How data are read.
+#[derive(Clone, Copy)]
+pub struct Reading<'a> {
+    /// File with the labels of an array file.
+    pub labels: Option<&'a Path>,
+    /// What to do with missing values.
+    pub missing: MissingOption,
+    /// Memory, and whether to talk.
+    pub common: &'a Common,
 }
 
 /// Which columns of a table are the target.
@@ -23,56 +34,102 @@ pub struct Labelled {
 pub enum Wanted<'a> {
     /// Those named; none named: the last column.
     Named(&'a [String]),
-    /// Those a model was fitted to, where they are there.
+    /// Those a model was fitted to, where they are all there.
     IfPresent(&'a [String]),
 }
 
-/// Loads data for fitting or prediction.
-pub fn load(path: &Path, wanted: Wanted<'_>, options: &Options) -> Result<Labelled> {
-    match dualnet_io::load(path, options)? {
-        Loaded::Table(table) => from_table(path, table, wanted),
+/// Loads data. With [`Wanted::Named`], missing values are refused, or their rows dropped, or (mean) left in the input for
+/// whoever knows the means; with [`Wanted::IfPresent`] they are all left in, for [`settle`], once it is known which columns
+/// matter.
+pub fn load(path: &Path, wanted: Wanted<'_>, reading: &Reading<'_>) -> Result<Data> {
+    let options = Options {
+        max_bytes: reading.common.memory().unwrap_or(u64::MAX),
+        labels: reading.labels.map(Path::to_path_buf),
+        missing: match (wanted, reading.missing) {
+            (Wanted::Named(_), MissingOption::Refuse) => Missing::Refuse,
+            _ => Missing::Keep,
+        },
+        target: None,
+    };
+    let mut data = match dualnet_io::load(path, &options)? {
+        Loaded::Table(table) => from_table(path, table, wanted)?,
         Loaded::Arrays { x, y, test } => {
             if let Wanted::Named([name, ..]) = wanted {
-                return Err(Error::argument(
-                    "--target",
-                    "a table with named columns",
-                    name,
-                    "arrays carry their targets as y",
-                ));
+                let hint = "arrays carry their targets as y, or in the file given with --labels";
+                return Err(Error::argument("--target", "a table with named columns", name, hint));
             }
+            let y = y.filter(|_| !matches!(wanted, Wanted::IfPresent([])));
             let test = match test {
-                Some(pair) => Some((frame(path, &pair.0)?, targets(path, &pair.1, pair.0.rows())?)),
+                Some(pair) => Some(from_arrays(path, &pair.0, Some(&pair.1))?),
                 None => None,
             };
-            let target = match y {
-                Some(y) => targets(path, &y, x.rows())?,
-                None => Vec::new(),
-            };
-            Ok(Labelled { format: format!("arrays {:?}", x.shape), frame: frame(path, &x)?, target, test })
+            let shape: Vec<String> = x.shape.iter().map(usize::to_string).collect();
+            let format = format!("array of shape ({})", shape.join(", "));
+            Data { samples: from_arrays(path, &x, y.as_ref())?, test, format }
+        }
+    };
+    if let Wanted::Named(_) = wanted {
+        data.samples = settle(data.samples, reading)?;
+    }
+    Ok(data)
+}
+
+/// Does to rows with missing values what was asked for; `mean` leaves them in the input.
+pub fn settle(samples: Samples, reading: &Reading<'_>) -> Result<Samples> {
+    match reading.missing {
+        MissingOption::Refuse => samples.refuse_missing().map(|()| samples),
+        MissingOption::Mean => samples.refuse_missing_target().map(|()| samples),
+        MissingOption::Drop => {
+            let (samples, dropped) = samples.drop_missing()?;
+            if dropped > 0 {
+                let rows = output::count(dropped, "row");
+                reading.common.say(&format!("{}: {rows} with missing values left out", samples.file.display()));
+            }
+            Ok(samples)
         }
     }
 }
 
-/// Reads target columns as numbers or classes.
-pub fn target(path: &Path, columns: &[Column], task: Option<Task>) -> Result<Target> {
-    if columns.is_empty() {
-        return Err(Error::argument(
-            &path.display().to_string(),
-            "data with targets",
-            "none",
-            "name the column with --target, or give an array file its --labels",
-        ));
-    }
-    Target::from_columns(columns, task).map_err(Error::within(path))
+/// Rows for a model that was fitted before: its columns alone, checked, missing values filled in with its means. The target
+/// is there if `targets` are named and found. Of a folder with a training and a test set the latter: the model has seen the
+/// other.
+pub fn load_for(model: &Model, path: &Path, targets: &[String], reading: &Reading<'_>) -> Result<Samples> {
+    let data = load(path, Wanted::IfPresent(targets), reading)?;
+    let mut samples = data.test.unwrap_or(data.samples);
+    let inputs = model.inputs();
+    let expected = inputs.iter().map(|(name, kind)| (*name, matches!(kind, InputKind::Numbers { .. })));
+    samples.check_inputs(expected, model.report().n_columns)?;
+    samples.retain(&inputs.iter().map(|(name, _)| name.to_string()).collect::<Vec<_>>());
+    let mut samples = settle(samples, reading)?;
+    model.fill_missing(&mut samples.inputs);
+    Ok(samples)
 }
 
-fn from_table(path: &Path, table: Table, wanted: Wanted<'_>) -> Result<Labelled> {
+/// An error for data without the target columns `names`.
+pub fn no_target(samples: &Samples, names: &[String], hint: &str) -> Error {
+    let file = samples.file.display().to_string();
+    if samples.is_array() {
+        let hint = format!("give --labels, or an .npz with x and y{hint}");
+        return Error::argument(&file, "data with targets", "samples alone", &hint);
+    }
+    let columns: Vec<String> = samples.inputs.iter().map(|c| c.name.clone()).collect();
+    let noun = if names.len() == 1 { "target column" } else { "target columns" };
+    let hint = format!("add what is to be predicted{hint}");
+    Error::argument(
+        &file,
+        &format!("the {noun} {}", names.join(", ")),
+        &format!("the columns {}", listed(&columns)),
+        &hint,
+    )
+}
+
+fn from_table(path: &Path, mut table: Table, wanted: Wanted<'_>) -> Result<Data> {
     let names: Vec<String> = table.columns.iter().map(|c| c.name.clone()).collect();
     let chosen: Vec<String> = match wanted {
         Wanted::Named([]) => names.last().cloned().into_iter().collect(),
         Wanted::Named(targets) => {
             if let Some(unknown) = targets.iter().find(|t| !names.contains(t)) {
-                let hint = format!("the columns are {}", names.join(", "));
+                let hint = format!("the columns are {}", listed(&names));
                 return Err(Error::argument("--target", "the name of a column", unknown, &hint));
             }
             targets.to_vec()
@@ -80,9 +137,8 @@ fn from_table(path: &Path, table: Table, wanted: Wanted<'_>) -> Result<Labelled>
         Wanted::IfPresent(targets) if targets.iter().all(|t| names.contains(t)) => targets.to_vec(),
         Wanted::IfPresent(_) => Vec::new(),
     };
-    let format = table.format.clone();
     let (mut inputs, mut target) = (Vec::new(), Vec::new());
-    for column in table.columns {
+    for column in std::mem::take(&mut table.columns) {
         let values = match column.values {
             dualnet_io::Values::Number(v) => Values::Numbers(v),
             dualnet_io::Values::Text(v) => Values::Words(v),
@@ -91,41 +147,32 @@ fn from_table(path: &Path, table: Table, wanted: Wanted<'_>) -> Result<Labelled>
         let column = Column { name: column.name, values };
         if is_target { target.push(column) } else { inputs.push(column) }
     }
-    let frame = Frame::new(inputs).map_err(Error::within(path))?;
-    Ok(Labelled { frame, target, test: None, format })
+    let (format, rows) = (table.format.clone(), table.rows());
+    Ok(Data { samples: Samples::new(path, inputs, target, rows, Some(table))?, test: None, format })
 }
 
-fn frame(path: &Path, x: &Array) -> Result<Frame> {
-    let values = matrix(path, x)?;
-    Frame::from_matrix(values.as_ref()).map_err(Error::within(path))
-}
-
-/// Samples along the first axis, everything else side by side.
-pub fn matrix(path: &Path, x: &Array) -> Result<Mat<f64>> {
+/// Samples along the first axis, everything else side by side as columns x0, x1, ...
+fn from_arrays(path: &Path, x: &Array, y: Option<&Array>) -> Result<Samples> {
+    let file = path.display().to_string();
     if x.shape.len() < 2 {
-        return Err(Error::argument(
-            &path.display().to_string(),
-            "an array with samples along the first axis and at least one more",
-            &format!("shape {:?}", x.shape),
-            "reshape one-dimensional input to (n, 1)",
-        ));
+        let expected = "an array with samples along the first axis and at least one more";
+        let hint = "reshape one-dimensional input to (n, 1)";
+        return Err(Error::argument(&file, expected, &format!("shape {:?}", x.shape), hint));
     }
-    Mat::from_vec(x.rows(), x.row_len(), x.to_f64()).map_err(Error::within(path))
+    let target = match y {
+        None => Vec::new(),
+        Some(y) if y.rows() != x.rows() || y.shape.len() > 2 => {
+            let expected = format!("targets of shape ({0},) or ({0}, k)", x.rows());
+            return Err(Error::argument(&file, &expected, &format!("{:?}", y.shape), "give one target a sample"));
+        }
+        Some(y) if y.row_len() == 1 => columns(y, |_| "y".into()),
+        Some(y) => columns(y, |j| format!("y{j}")),
+    };
+    Samples::new(path, columns(x, |j| format!("x{j}")), target, x.rows(), None)
 }
 
-fn targets(path: &Path, y: &Array, rows: usize) -> Result<Vec<Column>> {
-    if y.rows() != rows || y.shape.len() > 2 {
-        return Err(Error::argument(
-            &path.display().to_string(),
-            &format!("targets of shape ({rows},) or ({rows}, k)"),
-            &format!("{:?}", y.shape),
-            "give one target a sample",
-        ));
-    }
-    let values = y.to_f64();
-    let view = MatRef::new(&values, rows, y.row_len(), y.row_len()).map_err(Error::within(path))?;
-    let name = |j: usize| if y.row_len() == 1 { "y".to_string() } else { format!("y{j}") };
-    Ok((0..y.row_len())
-        .map(|j| Column { name: name(j), values: Values::Numbers((0..rows).map(|i| view.row(i)[j]).collect()) })
-        .collect())
+fn columns(array: &Array, name: impl Fn(usize) -> String) -> Vec<Column> {
+    let (values, width) = (array.to_f64(), array.row_len());
+    let column = |j: usize| values.iter().skip(j).step_by(width).copied().collect();
+    (0..width).map(|j| Column { name: name(j), values: Values::Numbers(column(j)) }).collect()
 }

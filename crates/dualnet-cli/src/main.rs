@@ -4,6 +4,7 @@ mod data;
 mod error;
 mod options;
 mod output;
+mod samples;
 mod store;
 mod verbs;
 

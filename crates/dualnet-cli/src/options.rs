@@ -4,14 +4,15 @@ use crate::error::{Error, Result};
 use crate::output;
 use clap::{Args, ValueEnum};
 use dualnet::Resources;
-use dualnet_io::Missing;
+use dualnet_io::model_folder;
+use std::path::Path;
 use std::sync::Arc;
 
 /// Options of every verb.
 #[derive(Args, Clone)]
 pub struct Common {
     /// Threads to use; 0: one for each core. Results do not depend on it
-    #[arg(long, value_name = "N", default_value_t = 0, global = true)]
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = parse_threads, global = true)]
     pub threads: usize,
     /// Memory that may be used, such as 500M or 8G; default: what the machine has free
     #[arg(long, value_name = "SIZE", value_parser = parse_size, global = true)]
@@ -32,20 +33,10 @@ pub struct Common {
 pub enum MissingOption {
     /// An error with file, row and column
     Refuse,
-    /// Leave rows out
+    /// Leave such rows out
     Drop,
-    /// The column's mean; for words a level of its own
+    /// Fill in the mean that the column has in the training data; for words a level of its own
     Mean,
-}
-
-impl From<MissingOption> for Missing {
-    fn from(option: MissingOption) -> Missing {
-        match option {
-            MissingOption::Refuse => Missing::Refuse,
-            MissingOption::Drop => Missing::Drop,
-            MissingOption::Mean => Missing::Mean,
-        }
-    }
 }
 
 impl Common {
@@ -73,6 +64,11 @@ impl Common {
             output::say(line);
         }
     }
+}
+
+/// At most 1,024: beyond, starting them takes longer than any work.
+fn parse_threads(text: &str) -> std::result::Result<usize, String> {
+    text.parse().ok().filter(|n| *n <= 1024).ok_or_else(|| "expected a number from 0 to 1024".into())
 }
 
 /// `500M`, `8G`, `8GiB`, `1073741824`: powers of 1024.
@@ -104,16 +100,48 @@ pub fn available_memory() -> Option<u64> {
     Some(kib * 1024)
 }
 
-/// Refuses a path given with `-o` that is not there to be written, before hours of work.
-pub fn check_output(path: &std::path::Path) -> Result<()> {
+/// What `-o` is to name.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Output {
+    /// A file.
+    File,
+    /// A folder with a model.
+    Model,
+}
+
+/// Refuses a path given with `-o` that cannot be written, before hours of work.
+pub fn check_output(path: &Path, output: Output) -> Result<()> {
+    let refuse = |expected: &str, hint: &str| Err(Error::argument("-o", expected, &path.display().to_string(), hint));
     let parent = match path.parent() {
         Some(p) if !p.as_os_str().is_empty() => p,
-        _ => std::path::Path::new("."),
+        _ => Path::new("."),
     };
-    if parent.is_dir() {
-        return Ok(());
+    if !parent.is_dir() {
+        return refuse("a path in a folder that exists", "make the folder first");
     }
-    Err(Error::argument("-o", "a path in a folder that exists", &path.display().to_string(), "make the folder first"))
+    let empty = || std::fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none());
+    match (output, path.is_dir()) {
+        (Output::File, true) => return refuse("a file", "that is a folder: name a file in it"),
+        (Output::Model, true) if !path.join(model_folder::JSON).is_file() && !empty() => {
+            return refuse(
+                "a new folder, or an older model to replace",
+                "that folder holds other things: choose a new name",
+            );
+        }
+        (Output::Model, false) if path.exists() => {
+            return refuse("a new folder, or an older model to replace", "that is a file: choose a new name");
+        }
+        _ => {}
+    }
+    // What permissions and mounts allow is only known by trying.
+    let probe = parent.join(format!(".dualnet-{}", std::process::id()));
+    match std::fs::OpenOptions::new().write(true).create_new(true).open(&probe) {
+        Ok(_) => {
+            let _ = std::fs::remove_file(&probe);
+            Ok(())
+        }
+        Err(e) => refuse("a path that can be written", &format!("the system says: {e}; choose another folder")),
+    }
 }
 
 #[cfg(test)]

@@ -17,6 +17,15 @@ pub fn save(path: &Path, model: &Model) -> Result<()> {
 
 /// Loads a model.
 pub fn load(path: &Path) -> Result<Model> {
+    if !path.join(model_folder::JSON).is_file() {
+        let found = match (path.is_dir(), path.exists()) {
+            (true, _) => format!("a folder without {}", model_folder::JSON),
+            (_, true) => "a file".into(),
+            _ => "nothing of that name".into(),
+        };
+        let hint = "make one with dualnet fit DATA -o MODEL";
+        return Err(Error::argument(&path.display().to_string(), "the folder of a saved model", &found, hint));
+    }
     let (json, tensors) = model_folder::load(path)?;
     let tensors = tensors
         .into_iter()

@@ -45,47 +45,6 @@ impl Column {
             Values::Text(v) => v.get(row).is_some_and(String::is_empty),
         }
     }
-
-    /// True for text whose every present cell is written like a date: 2024-01-31, 31.1.2024, 1/31/24, with or without a
-    /// time of day after it. One level for each date would tell a model nothing.
-    ///
-    /// ```
-    /// use dualnet_io::{Column, Values};
-    /// let text = |cells: &[&str]| Column {
-    ///     name: "day".into(),
-    ///     values: Values::Text(cells.iter().map(|s| s.to_string()).collect()),
-    /// };
-    /// assert!(text(&["2024-01-31", "2024-02-01T10:00:00Z"]).looks_like_dates());
-    /// assert!(!text(&["2024-01-31", "never"]).looks_like_dates());
-    /// ```
-    pub fn looks_like_dates(&self) -> bool {
-        match &self.values {
-            Values::Number(_) => false,
-            Values::Text(cells) => {
-                let mut present = cells.iter().filter(|cell| !cell.is_empty()).peekable();
-                present.peek().is_some() && present.all(|cell| is_date(cell))
-            }
-        }
-    }
-}
-
-fn is_date(cell: &str) -> bool {
-    let (date, time) = match cell.split_once(['T', ' ']) {
-        Some((date, time)) => (date, Some(time)),
-        None => (cell, None),
-    };
-    let parts_of = |separator: char| -> Option<Vec<(usize, u32)>> {
-        let parts: Vec<_> = date.split(separator).collect();
-        let number = |p: &&str| (p.bytes().all(|b| b.is_ascii_digit())).then(|| Some((p.len(), p.parse().ok()?)))?;
-        (parts.len() == 3).then(|| parts.iter().map(number).collect())?
-    };
-    let Some(parts) = ['-', '/', '.'].into_iter().find_map(parts_of) else { return false };
-    let year = |&(digits, _): &(usize, u32)| digits == 4 || digits == 2;
-    let day = |&(digits, n): &(usize, u32)| digits <= 2 && (1..=31).contains(&n);
-    let ordered = |y: usize, a: usize, b: usize| {
-        year(&parts[y]) && day(&parts[a]) && day(&parts[b]) && (parts[a].1 <= 12 || parts[b].1 <= 12)
-    };
-    (ordered(0, 1, 2) || ordered(2, 0, 1)) && time.is_none_or(|t| t.as_bytes().first().is_some_and(u8::is_ascii_digit))
 }
 
 /// Where rows stand in the file, as a person counts.

@@ -1,20 +1,23 @@
 //! `dualnet evaluate`: how good a saved model is on data of known target.
 
-use crate::data;
+use crate::data::{self, Reading};
 use crate::error::{Error, Result};
 use crate::options::{Common, MissingOption};
 use crate::output;
 use crate::store;
-use crate::verbs::fit::{load_for, metric_names, metric_row, metrics_json};
+use crate::verbs::fit::{metric_names, metric_row, metrics_json};
 use clap::Args;
 use std::path::PathBuf;
 
 /// Measure a saved model on data whose target is known
+///
+/// Cost: for m rows and a model of n rows of d columns, about n m (2 d + 50 a layer) operations, and n^3/3 + 2 n^2 m for
+/// models of numbers, whose 90 % intervals are checked too.
 #[derive(Args)]
 pub struct Evaluate {
     /// Folder of a saved model
     model: PathBuf,
-    /// The data, with the target
+    /// Data with the target; of a folder with a training and a test set, the test set is used
     data: PathBuf,
     /// Labels of an array file
     #[arg(long, value_name = "FILE")]
@@ -31,12 +34,14 @@ impl Evaluate {
     pub fn run(self) -> Result<()> {
         let model = store::load(&self.model)?;
         let resources = self.common.resources()?;
-        let (frame, columns) = load_for(&model, &self.data, self.labels.as_deref(), &self.common, self.missing)?;
-        if columns.is_empty() {
-            let expected = format!("the column {}", model.targets().join(", "));
-            return Err(Error::argument(&self.data.display().to_string(), &expected, "no such column", "use predict"));
+        let reading = Reading { labels: self.labels.as_deref(), missing: self.missing, common: &self.common };
+        let samples = data::load_for(&model, &self.data, &model.targets(), &reading)?;
+        if samples.target.is_empty() {
+            return Err(data::no_target(&samples, &model.targets(), ", or use predict"));
         }
-        let target = data::target(&self.data, &columns, Some(model.task()))?;
+        let target = samples.target(Some(model.task()))?;
+        samples.check_classes(&target, model.classes())?;
+        let frame = samples.into_frame()?;
         let (metrics, coverage) = model.evaluate(&frame, &target, &resources).map_err(Error::within(&self.data))?;
         if self.common.json {
             return output::print_json(&metrics_json(&metrics, coverage, frame.rows()));

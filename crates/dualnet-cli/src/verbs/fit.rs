@@ -1,47 +1,49 @@
 //! `dualnet fit`: a model from a table of data, in closed form.
 
-use crate::data::{self, Labelled, Wanted};
+use crate::data::{self, Data, Reading, Wanted};
 use crate::error::{Error, Result};
-use crate::options::{Common, MissingOption, check_output};
+use crate::options::{Common, MissingOption, Output, check_output};
 use crate::output;
+use crate::samples::Samples;
 use crate::store;
-use crate::verbs::kernel::read_net;
+use crate::verbs::kernel::read_dense_net;
 use clap::{Args, ValueEnum};
 use dualnet::model::{
-    Column, FitOptions, Frame, KernelChoice, KernelKind, Metrics, Model, NetChoice, Report, Target, Task, fit, plan,
+    FitOptions, Frame, KernelChoice, KernelKind, Metrics, Model, NetChoice, Report, Target, Task, Values, fit, plan,
 };
-use dualnet_io::Options;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-/// Fit a network of infinite width to data, in closed form, with an honest estimate of its error
+/// Fit a network of infinite width to data
 ///
-/// Reads CSV, TSV, Parquet, .npy, .npz (arrays x and y), IDX. Standardises numbers, encodes words, chooses net, kernel and
-/// lambda by exact leave-one-out, and reports how good the model is on rows it has not seen.
+/// DATA is CSV, TSV, Parquet, .npy, .npz (arrays x and y), IDX, or a folder with the four IDX files of a training and a test
+/// set. Numbers are standardised and words become 0/1 columns; net, kernel and strength of regularisation are the best of a
+/// few by exact leave-one-out, which also tells how good the model is on rows it has not seen.
 ///
-/// Cost: 8/3 n^3 flops for the solution and as much for each candidate compared (on 800 rows beyond 1,200); memory 28 n^2
-/// bytes. 2,400 rows take about 2 s on two cores, 20,000 need 11 GB and some ten minutes.
+/// Cost: for n rows, 8/3 n^3 operations for the solution and as much for each candidate compared (beyond 1,200 rows on 800 of
+/// them); memory 28 n^2 bytes. On two cores 2,400 rows take some seconds; 20,000 need 11 GB and about ten minutes.
+/// --dry-run tells before.
 #[derive(Args)]
 pub struct Fit {
-    /// The data
+    /// File or folder with the training data
     data: PathBuf,
-    /// Column to predict; several for several numbers. Default: the last column
+    /// Column of a table to predict, or several with commas between; default: the last column
     #[arg(long, value_name = "COL", value_delimiter = ',')]
     target: Vec<String>,
-    /// What to predict; auto takes words and few different integers as classes
+    /// Whether the target is a class or a number; auto takes words, and at most 20 different integers, as classes
     #[arg(long, default_value = "auto")]
     task: TaskOption,
     /// Labels of an array file (.npy or IDX)
     #[arg(long, value_name = "FILE")]
     labels: Option<PathBuf>,
-    /// Data to test on
+    /// Data of the same kind, with the target, to test the model on
     #[arg(long, value_name = "DATA", conflicts_with = "holdout")]
     test: Option<PathBuf>,
     /// Labels of the test data
     #[arg(long, value_name = "FILE", requires = "test")]
     test_labels: Option<PathBuf>,
-    /// Share of rows to keep out of the fit and test on
+    /// Share of the rows to keep out of the fit and test on, such as .2
     #[arg(long, value_name = "SHARE")]
     holdout: Option<f64>,
     /// A net file, a preset such as fc-relu-3, or auto: the best of a few by leave-one-out
@@ -50,7 +52,7 @@ pub struct Fit {
     /// Which kernel of the net
     #[arg(long, default_value = "auto")]
     kernel: KernelOption,
-    /// How to solve; exact is the one way of this version
+    /// How to solve; this version has the exact way alone
     #[arg(long, default_value = "auto")]
     method: MethodOption,
     /// What to do with missing values
@@ -59,7 +61,7 @@ pub struct Fit {
     /// Print the plan (rows, candidates, bytes, expected time) and stop
     #[arg(long)]
     dry_run: bool,
-    /// Folder to save the model in
+    /// Folder to save the model in, for predict and evaluate
     #[arg(short, long, value_name = "MODEL")]
     output: Option<PathBuf>,
     #[command(flatten)]
@@ -90,18 +92,25 @@ impl Fit {
     /// Runs the verb.
     pub fn run(self) -> Result<()> {
         if let Some(path) = &self.output {
-            check_output(path)?;
+            check_output(path, Output::Model)?;
         }
         let start = Instant::now();
         let options = self.options()?;
         let resources = self.common.resources()?;
-        let (train, test) = self.load()?;
+        let Loaded { train, target, test } = self.load()?;
+        let frame = train.into_frame()?;
         if self.dry_run {
-            return self.print_plan(&train.0, &train.1, &options);
+            return self.print_plan(&frame, &target, &options);
         }
-        let model = fit(&train.0, &train.1, &options, &resources).map_err(Error::within(&self.data))?;
-        let tested = match &test {
-            Some((frame, target)) => Some((frame.rows(), model.evaluate(frame, target, &resources)?)),
+        let model = fit(&frame, &target, &options, &resources).map_err(Error::within(&self.data))?;
+        let tested = match test {
+            Some((mut test, target)) => {
+                let file = test.file.clone();
+                model.fill_missing(&mut test.inputs);
+                let frame = test.into_frame()?;
+                let result = model.evaluate(&frame, &target, &resources).map_err(Error::within(&file))?;
+                Some((frame.rows(), result))
+            }
             None => None,
         };
         if let Some(path) = &self.output {
@@ -123,7 +132,7 @@ impl Fit {
     fn options(&self) -> Result<FitOptions> {
         let (MethodOption::Auto | MethodOption::Exact) = self.method;
         Ok(FitOptions {
-            net: if self.net == "auto" { NetChoice::Auto } else { NetChoice::Net(read_net(&self.net)?) },
+            net: if self.net == "auto" { NetChoice::Auto } else { NetChoice::Net(read_dense_net(&self.net)?) },
             kernel: match self.kernel {
                 KernelOption::Auto => KernelChoice::Auto,
                 KernelOption::Nngp => KernelChoice::Kind(KernelKind::Nngp),
@@ -141,21 +150,40 @@ impl Fit {
         }
     }
 
-    /// Training rows, and test rows where there are any.
-    #[allow(clippy::type_complexity)]
-    fn load(&self) -> Result<((Frame, Target), Option<(Frame, Target)>)> {
-        let options = |labels: &Option<PathBuf>| Options {
-            max_bytes: self.common.memory().unwrap_or(u64::MAX),
-            labels: labels.clone(),
-            missing: self.missing.into(),
-            target: self.target.first().cloned(),
+    /// Training rows, and test rows where there are any, checked as far as that is possible before the work.
+    fn load(&self) -> Result<Loaded> {
+        let reading = Reading { labels: self.labels.as_deref(), missing: self.missing, common: &self.common };
+        let Data { samples: mut train, test: included, format } =
+            data::load(&self.data, Wanted::Named(&self.target), &reading)?;
+        let (rows, columns) = (output::count(train.len(), "row"), output::count(train.inputs.len(), "column"));
+        self.common.say(&format!("{}: {format}, {rows}, {columns} of input", self.data.display()));
+        if train.target.is_empty() {
+            return Err(data::no_target(&train, &self.target, ""));
+        }
+        let mut target = train.target(self.task())?;
+        self.say_classes(&target);
+        let test = match (&self.test, self.holdout) {
+            (Some(path), _) => Some(self.load_test(path, &train, &target)?),
+            (None, Some(share)) => {
+                let (kept, out) = split(train.len(), share, self.common.seed)?;
+                let held = (train.select(&out), target.select(&out));
+                (train, target) = (train.select(&kept), target.select(&kept));
+                Some(held)
+            }
+            (None, None) => match included {
+                Some(test) => Some(with_target(test, &target)?),
+                None => None,
+            },
         };
-        let Labelled { frame, target, test, format } =
-            data::load(&self.data, Wanted::Named(&self.target), &options(&self.labels))?;
-        let (rows, columns) = (frame.rows(), frame.columns().len());
-        self.common.say(&format!("{}: {format}, {rows} rows, {columns} columns", self.data.display()));
-        let target = data::target(&self.data, &target, self.task())?;
-        if let (None, Target::Classes { name, labels, .. }) = (self.task(), &target)
+        if let MissingOption::Mean = self.missing {
+            train.fill_with_means()?;
+        }
+        Ok(Loaded { train, target, test })
+    }
+
+    /// Says so where integers are taken as classes, which may not be what was meant.
+    fn say_classes(&self, target: &Target) {
+        if let (None, Target::Classes { name, labels, .. }) = (self.task(), target)
             && labels.iter().all(|l| l.parse::<f64>().is_ok())
         {
             let count = labels.len();
@@ -163,40 +191,41 @@ impl Fit {
                 "{name} holds {count} different integers, taken as classes; for numbers give --task regression"
             ));
         }
-        let task = Some(target.task());
-        if let Some(path) = &self.test {
-            let names = if self.target.is_empty() { target_names(&target) } else { self.target.clone() };
-            let test = data::load(path, Wanted::IfPresent(&names), &options(&self.test_labels))?;
-            let theirs = data::target(path, &test.target, task)?;
-            return Ok(((frame, target), Some((test.frame, theirs))));
+    }
+
+    fn load_test(&self, path: &Path, train: &Samples, target: &Target) -> Result<(Samples, Target)> {
+        let reading = Reading { labels: self.test_labels.as_deref(), missing: self.missing, common: &self.common };
+        let names = target_names(target);
+        let mut test = data::load(path, Wanted::IfPresent(&names), &reading)?.samples;
+        if test.target.is_empty() {
+            return Err(data::no_target(&test, &names, "; to predict without it, save the model and use predict"));
         }
-        if let Some(share) = self.holdout {
-            let (kept, out) = split(frame.rows(), share, self.common.seed)?;
-            let part = |rows: &[usize]| (frame.select(rows), target.select(rows));
-            return Ok((part(&kept), Some(part(&out))));
-        }
-        let test = match test {
-            Some((frame, columns)) => Some((frame, data::target(&self.data, &columns, task)?)),
-            None => None,
-        };
-        Ok(((frame, target), test))
+        let inputs = train.inputs.iter().map(|c| (c.name.as_str(), matches!(c.values, Values::Numbers(_))));
+        test.check_inputs(inputs, train.inputs.len())?;
+        test.retain(&train.inputs.iter().map(|c| c.name.clone()).collect::<Vec<_>>());
+        with_target(data::settle(test, &reading)?, target)
     }
 
     fn print_plan(&self, frame: &Frame, target: &Target, options: &FitOptions) -> Result<()> {
         let plan = plan(frame.rows(), frame.columns().len(), target.outputs(), options)?;
         let seconds = plan.flops / store::flops_per_second(self.common.resources()?)?;
+        let limit = self.common.memory();
         if self.common.json {
             let mut value = json!(plan);
+            value["memory"] = json!(limit);
             value["seconds_expected"] = json!(seconds);
             return output::print_json(&value);
         }
+        let rows = output::count(plan.rows, "row");
+        let what = match plan.candidates {
+            1 => "one candidate".to_string(),
+            n => format!("{n} candidates compared on {}", output::count(plan.compared_rows, "row")),
+        };
         output::print(&format!(
-            "{} rows, {} candidates compared on {} rows, {} of memory, about {} s",
-            plan.rows,
-            plan.candidates,
-            plan.compared_rows,
+            "{rows}, {what}, {} of memory{}, about {}",
             output::bytes(plan.bytes),
-            output::number(seconds),
+            output::over_limit(plan.bytes, limit),
+            output::duration(seconds),
         ))
     }
 
@@ -241,9 +270,25 @@ impl Fit {
         if let Some(path) = &self.output {
             text += &format!("\nsaved in {}\n", path.display());
         }
-        text += &format!("\n{} s\n", output::number(seconds));
+        text += &format!("\n{}\n", output::duration(seconds));
         output::print(&text)
     }
+}
+
+/// What a fit starts from.
+struct Loaded {
+    train: Samples,
+    target: Target,
+    test: Option<(Samples, Target)>,
+}
+
+/// Test rows with their targets, read like those of the training rows.
+fn with_target(test: Samples, like: &Target) -> Result<(Samples, Target)> {
+    let target = test.target(Some(like.task()))?;
+    if let Target::Classes { labels, .. } = like {
+        test.check_classes(&target, labels)?;
+    }
+    Ok((test, target))
 }
 
 fn target_names(target: &Target) -> Vec<String> {
@@ -304,23 +349,4 @@ pub fn metric_row(name: &str, rows: usize, m: &Metrics) -> Vec<String> {
     let mut row = vec![name.to_string(), rows.to_string()];
     row.extend(values.into_iter().flatten().map(output::number));
     row
-}
-
-/// Reads data for a model that was fitted before.
-pub fn load_for(
-    model: &Model,
-    path: &Path,
-    labels: Option<&Path>,
-    common: &Common,
-    missing: MissingOption,
-) -> Result<(Frame, Vec<Column>)> {
-    let names = model.targets();
-    let options = Options {
-        max_bytes: common.memory().unwrap_or(u64::MAX),
-        labels: labels.map(Path::to_path_buf),
-        missing: missing.into(),
-        target: names.first().cloned(),
-    };
-    let loaded = data::load(path, Wanted::IfPresent(&names), &options)?;
-    Ok((loaded.frame, loaded.target))
 }

@@ -1,10 +1,10 @@
 //! `dualnet predict`: predictions of a saved model, as CSV.
 
+use crate::data::{self, Reading};
 use crate::error::{Error, Result};
-use crate::options::{Common, MissingOption, check_output};
+use crate::options::{Common, MissingOption, Output, check_output};
 use crate::output;
 use crate::store;
-use crate::verbs::fit::load_for;
 use clap::Args;
 use dualnet::Mat;
 use dualnet::model::Prediction;
@@ -17,14 +17,18 @@ use std::path::{Path, PathBuf};
 /// Predict new rows with a saved model
 ///
 /// Columns of the result: prediction, and with --interval lower and upper (regression), or prediction and p_CLASS for each
-/// class. Columns of the data are found by name; the target may be missing.
+/// class. Columns of the data are found by name; others are ignored, and the target may be missing. Of
+/// a folder with a training and a test set the test set is predicted.
+///
+/// Cost: for m rows and a model of n rows of d columns, about n m (2 d + 50 a layer) operations; --interval needs n^3/3 + 2
+/// n^2 m more, and 8 n^2 bytes.
 #[derive(Args)]
 pub struct Predict {
     /// Folder of a saved model
     model: PathBuf,
-    /// The data
+    /// File with the rows to predict
     data: PathBuf,
-    /// Give the ends of intervals that hold the true value with this probability
+    /// Give the ends of intervals that hold the true value with this probability, such as .9 (numbers only)
     #[arg(long, value_name = "LEVEL")]
     interval: Option<f64>,
     /// What to do with missing values
@@ -41,7 +45,7 @@ impl Predict {
     /// Runs the verb.
     pub fn run(self) -> Result<()> {
         if let Some(path) = &self.output {
-            check_output(path)?;
+            check_output(path, Output::File)?;
         }
         let model = store::load(&self.model)?;
         if let Some(level) = self.interval {
@@ -63,13 +67,18 @@ impl Predict {
             }
         }
         let resources = self.common.resources()?;
-        let (frame, _) = load_for(&model, &self.data, None, &self.common, self.missing)?;
+        let reading = Reading { labels: None, missing: self.missing, common: &self.common };
+        let frame = data::load_for(&model, &self.data, &[], &reading)?.into_frame()?;
         let prediction = model.predict(&frame, self.interval, &resources).map_err(Error::within(&self.data))?;
         let columns = table(&prediction, &model.targets(), model.classes());
         match &self.output {
             Some(path) => {
                 write_csv(path, &columns)?;
-                self.common.say(&format!("{} rows written to {}", frame.rows(), path.display()));
+                let names: Vec<&str> = columns.iter().map(|c| c.name.as_str()).collect();
+                if self.common.json {
+                    return output::print_json(&json!({ "rows": frame.rows(), "columns": names, "output": path }));
+                }
+                self.common.say(&format!("{} written to {}", output::count(frame.rows(), "row"), path.display()));
                 Ok(())
             }
             None if self.common.json => output::print_json(&columns_json(&columns)),

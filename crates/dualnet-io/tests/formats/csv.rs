@@ -64,14 +64,6 @@ fn missing_values_are_refused_dropped_filled_or_kept() {
 }
 
 #[test]
-fn dates_are_noticed() {
-    let place = Place::new();
-    let path = place.put("d.csv", "a,b,c,d\n2024-01-31,31.12.1999,x-y-z,1.2.3.4\n2024-02-01 10:00,1.1.2000,a,2\n");
-    let t = table(load(&path, &Options::default()).unwrap());
-    assert_eq!(t.columns.iter().map(|c| c.looks_like_dates()).collect::<Vec<_>>(), [true, true, false, false]);
-}
-
-#[test]
 fn errors_say_where_and_what() {
     let place = Place::new();
     let hint = "quote cells that hold the delimiter, and close every quote";

@@ -2,10 +2,10 @@
 
 use super::candidates::{Candidate, KernelKind};
 use super::fit::{Report, kernel_matrix};
-use super::frame::Frame;
+use super::frame::{Column, Frame};
 use super::invalid;
 use super::metrics::Metrics;
-use super::preprocess::Preprocess;
+use super::preprocess::{InputKind, Preprocess};
 use super::target::{Target, Task, numbers_of};
 use crate::error::{Error, Result};
 use crate::gram;
@@ -140,6 +140,16 @@ impl Model {
             Outputs::Classes { name, .. } => vec![name.clone()],
             Outputs::Numbers { names, .. } => names.clone(),
         }
+    }
+
+    /// The input columns that the model reads, with what they held in training.
+    pub fn inputs(&self) -> Vec<(&str, InputKind)> {
+        self.preprocess.inputs()
+    }
+
+    /// Fills missing cells of new rows in with the means of the training rows; see [`Preprocess::fill_missing`].
+    pub fn fill_missing(&self, columns: &mut [Column]) {
+        self.preprocess.fill_missing(columns);
     }
 
     /// Predicts rows; for regression with intervals that hold a new value with probability `level`, where given.

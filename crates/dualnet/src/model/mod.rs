@@ -30,7 +30,7 @@ pub use exact::{Intervals, Model, Prediction};
 pub use fit::{FitOptions, Plan, Report, Tried, fit, plan, shuffled};
 pub use frame::{Column, Frame, Values};
 pub use metrics::Metrics;
-pub use preprocess::{Encoding, Preprocess};
+pub use preprocess::{Encoding, InputKind, Preprocess};
 pub use saved::{Parts, Tensor};
 pub use target::{Target, Task};
 

@@ -7,7 +7,7 @@
 
 use super::bins::Bins;
 use super::dates::looks_like_dates;
-use super::frame::{Frame, Values};
+use super::frame::{Column, Frame, Values};
 use super::invalid;
 use crate::error::Result;
 use crate::linalg::Mat;
@@ -43,6 +43,21 @@ enum Step {
     /// One 0/1 column for each level.
     OneHot { name: String, levels: Vec<String> },
 }
+
+/// What a column that preprocessing reads held in training.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum InputKind {
+    /// Numbers.
+    Numbers {
+        /// Their mean.
+        mean: f64,
+    },
+    /// Words.
+    Words,
+}
+
+/// What stands for a missing word: a level of its own where the training data had it, else an unknown one.
+const MISSING_LEVEL: &str = "missing";
 
 /// Preprocessing learned from a frame.
 ///
@@ -179,6 +194,53 @@ impl Preprocess {
         self.steps.iter().try_for_each(Step::check)
     }
 
+    /// The columns that are read, with what they held in training.
+    pub fn inputs(&self) -> Vec<(&str, InputKind)> {
+        let kind = |step: &'_ Step| match step {
+            Step::Scale { shift, .. } => Some(InputKind::Numbers { mean: *shift }),
+            // Follows the scaling of the same column.
+            Step::Bins { .. } => None,
+            Step::OneHot { .. } => Some(InputKind::Words),
+        };
+        self.steps.iter().filter_map(|step| Some((step.name(), kind(step)?))).collect()
+    }
+
+    /// Fills missing cells (numbers that are not finite, empty words) of new rows in with what was learned: the mean of the
+    /// training rows, or the level `missing`. Columns that are not read get zeros.
+    ///
+    /// ```
+    /// use dualnet::model::{Column, Encoding, Frame, Preprocess, Values};
+    /// let x = |values| vec![Column { name: "x".into(), values: Values::Numbers(values) }];
+    /// let learned = Preprocess::learn(&Frame::new(x(vec![1.0, 3.0]))?, Encoding::Plain)?;
+    /// let mut new = x(vec![f64::NAN, 7.0]);
+    /// learned.fill_missing(&mut new);
+    /// assert_eq!(new, x(vec![2.0, 7.0]));
+    /// # Ok::<(), dualnet::Error>(())
+    /// ```
+    pub fn fill_missing(&self, columns: &mut [Column]) {
+        let inputs: std::collections::HashMap<&str, InputKind> = self.inputs().into_iter().collect();
+        for column in columns {
+            match (&mut column.values, inputs.get(column.name.as_str())) {
+                (Values::Numbers(v), Some(InputKind::Numbers { mean })) => fill(v, *mean),
+                (Values::Numbers(v), Some(InputKind::Words)) if v.iter().any(|x| !x.is_finite()) => {
+                    let word = |x: &f64| if x.is_finite() { x.to_string() } else { MISSING_LEVEL.into() };
+                    column.values = Values::Words(v.iter().map(word).collect());
+                }
+                (Values::Numbers(v), _) => fill(v, 0.0),
+                (Values::Words(v), Some(InputKind::Numbers { mean })) => {
+                    // All missing, and so of no type: numbers, as in training. Words among them stay for `apply` to name.
+                    let number = |w: &String| if w.is_empty() { Ok(*mean) } else { w.parse::<f64>() };
+                    if let Ok(numbers) = v.iter().map(number).collect() {
+                        column.values = Values::Numbers(numbers);
+                    }
+                }
+                (Values::Words(v), _) => {
+                    v.iter_mut().filter(|w| w.is_empty()).for_each(|w| *w = MISSING_LEVEL.into());
+                }
+            }
+        }
+    }
+
     /// The numbers of new rows (n x width). Columns are found by name; others are ignored. A level never seen is all zeros.
     pub fn apply(&self, frame: &Frame) -> Result<Mat<f64>> {
         let mut out = Mat::zeros(frame.rows(), self.width);
@@ -253,9 +315,13 @@ impl Step {
             }
         }
     }
+    fn name(&self) -> &str {
+        let (Step::Scale { name, .. } | Step::Bins { name, .. } | Step::OneHot { name, .. }) = self;
+        name
+    }
     /// The step with its column of a frame.
     fn of<'a>(&'a self, frame: &'a Frame) -> Result<Code<'a>> {
-        let (Step::Scale { name, .. } | Step::Bins { name, .. } | Step::OneHot { name, .. }) = self;
+        let name = self.name();
         let column = frame.column(name).ok_or_else(|| missing(name, frame))?;
         match (&column.values, self) {
             (Values::Numbers(v), Step::OneHot { levels, .. }) => {
@@ -274,6 +340,10 @@ impl Step {
             }
         }
     }
+}
+
+fn fill(values: &mut [f64], with: f64) {
+    values.iter_mut().filter(|x| !x.is_finite()).for_each(|x| *x = with);
 }
 
 /// Mean and population standard deviation, from the first value on, so that a large common offset cancels exactly, and in a power
