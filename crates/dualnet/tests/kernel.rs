@@ -172,7 +172,7 @@ fn a_wide_network_has_the_covariance_of_its_nngp() {
         let mut h: Vec<Vec<f64>> = (0..2).map(|i| x.row(i).to_vec()).collect();
         for (layer, width) in [m, m].into_iter().enumerate() {
             let scale = 1.3 / (h[0].len() as f64).sqrt();
-            let mut next = vec![Vec::with_capacity(width); 2];
+            let mut next = [Vec::with_capacity(width), Vec::with_capacity(width)];
             for _ in 0..width {
                 let w: Vec<f64> = (0..h[0].len()).map(|_| scale * normal()).collect();
                 let b = 0.2 * normal();
@@ -181,7 +181,7 @@ fn a_wide_network_has_the_covariance_of_its_nngp() {
                     next[i].push(if layer == 0 { z.max(0.0) } else { gelu(z) });
                 }
             }
-            h = next;
+            h = next.to_vec();
         }
         for i in 0..2 {
             for j in 0..2 {
