@@ -61,6 +61,7 @@ def dualnet(method, table, train, test, threads, binary):
         for rows, file in zip((train, test), files):
             datasets.write_csv(table, rows, file)
         line = [str(binary), "fit", str(files[0]), "--target", "target", "--test", str(files[1])]
+        line += ["--task", table.task]  # whole numbers from 3 to 9 would be taken as classes
         line += ["--json", "--quiet", "--threads", str(threads), *DUALNET[method]]
         done = subprocess.run(line, capture_output=True, text=True, check=False)
         if done.returncode != 0:
