@@ -98,7 +98,7 @@ pub fn load_for(model: &Model, path: &Path, targets: &[String], reading: &Readin
     let mut samples = data.test.unwrap_or(data.samples);
     let inputs = model.inputs();
     let expected = inputs.iter().map(|(name, kind)| (*name, matches!(kind, InputKind::Numbers { .. })));
-    samples.check_inputs(expected, model.report().n_columns)?;
+    samples.check_inputs(expected, model.report().n_features)?;
     samples.retain(&inputs.iter().map(|(name, _)| name.to_string()).collect::<Vec<_>>());
     let mut samples = settle(samples, reading)?;
     model.fill_missing(&mut samples.inputs);

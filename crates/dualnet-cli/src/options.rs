@@ -14,7 +14,7 @@ pub struct Common {
     /// Threads to use; 0: one for each core. Results do not depend on it
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = parse_threads, global = true)]
     pub threads: usize,
-    /// Memory that may be used, such as 500M or 8G; default: what the machine has free
+    /// Memory that may be used, such as 500M or 8G; default: 8G or what is free, whichever is less
     #[arg(long, value_name = "SIZE", value_parser = parse_size, global = true)]
     pub memory: Option<u64>,
     /// Seed of every random choice
@@ -40,9 +40,10 @@ pub enum MissingOption {
 }
 
 impl Common {
-    /// Bytes that may be used: what was asked for, else what is free.
+    /// Bytes that may be used: what was asked for, else 8 GiB or what is free, whichever is less.
     pub fn memory(&self) -> Option<u64> {
-        self.memory.or_else(available_memory)
+        const DEFAULT: u64 = 8 << 30;
+        self.memory.or(Some(available_memory().map_or(DEFAULT, |free| free.min(DEFAULT))))
     }
 
     /// Threads, memory, seed and a progress bar where somebody watches.

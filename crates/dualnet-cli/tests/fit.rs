@@ -62,8 +62,8 @@ fn targets_of_every_kind() {
     assert!(done.out.contains("3 classes of count"), "{}", done.out);
     assert_eq!(place.json("fit t.csv --target count --task regression")["task"], "regression");
     let both = place.json("fit t.csv --target count,product");
-    assert_eq!([&both["task"], &both["n_columns"]], [&Value::from("regression"), &Value::from(2)]);
-    assert_eq!(place.json("fit t.csv")["n_columns"], 3);
+    assert_eq!([&both["task"], &both["n_features"]], [&Value::from("regression"), &Value::from(2)]);
+    assert_eq!(place.json("fit t.csv")["n_features"], 3);
     let all = "t.csv: expected a column of input, found none";
     place.fails("fit t.csv --target a,b,count,product", &[all]);
     place.fails(
@@ -143,7 +143,7 @@ fn hard_but_fair_data() {
     let header: Vec<String> = (0..21).map(|i| format!("c{i}")).collect();
     let rows: String = (0..8).map(|_| line(21)).collect();
     place.put("wide.csv", format!("{}\n{rows}", header.join(",")));
-    assert_eq!(place.json("fit wide.csv")["n_columns"], 20);
+    assert_eq!(place.json("fit wide.csv")["n_features"], 20);
     place.put("constant.csv", "a,y\n1,5.5\n2,5.5\n3,5.5\n4,5.5\n");
     assert_eq!(place.json("fit constant.csv")["loo"]["rmse"], 0.0);
     place.put("column.csv", "a,b,y\n1,7,2\n2,7,3\n3,7,5\n");

@@ -9,7 +9,8 @@ use crate::store;
 use crate::verbs::kernel::read_dense_net;
 use clap::{Args, ValueEnum};
 use dualnet::model::{
-    FitOptions, Frame, KernelChoice, KernelKind, Metrics, Model, NetChoice, Report, Target, Task, Values, fit, plan,
+    Encoding, FitOptions, Frame, KernelChoice, KernelKind, Metrics, Model, NetChoice, Report, Target, Task, Values,
+    fit, plan,
 };
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -95,9 +96,13 @@ impl Fit {
             check_output(path, Output::Model)?;
         }
         let start = Instant::now();
-        let options = self.options()?;
+        let mut options = self.options()?;
         let resources = self.common.resources()?;
         let Loaded { train, target, test } = self.load()?;
+        if train.is_array() {
+            // Pixels and the like share a unit, which standardising each column would undo; ranks are for tables.
+            options.encodings = vec![Encoding::Plain, Encoding::Shared];
+        }
         let frame = train.into_frame()?;
         if self.dry_run {
             return self.print_plan(&frame, &target, &options);

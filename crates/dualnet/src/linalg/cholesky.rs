@@ -1,7 +1,7 @@
 //! Cholesky decomposition `A = L L^T` and what follows from it: solutions, the diagonal of the inverse, the
 //! determinant, the condition number.
 //!
-//! Right-looking in blocks of [`BLOCK`]: after the diagonal block, rows below are solved and updated in blocks of a
+//! Right-looking in blocks of 128: after the diagonal block, rows below are solved and updated in blocks of a
 //! fixed height, so that the bits do not depend on the number of threads.
 
 use super::eigh::square;

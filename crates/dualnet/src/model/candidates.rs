@@ -51,7 +51,7 @@ impl KernelKind {
 /// Which nets to try.
 #[derive(Clone, Debug, PartialEq)]
 pub enum NetChoice {
-    /// Those of [`auto_nets`].
+    /// The four of `auto`.
     Auto,
     /// This one.
     Net(Net),

@@ -77,9 +77,9 @@ pub struct Report {
     /// Training rows.
     pub n_train: usize,
     /// Columns of the input before preprocessing.
-    pub n_columns: usize,
-    /// Columns the kernel sees.
     pub n_features: usize,
+    /// Columns the kernel sees.
+    pub n_encoded: usize,
     /// Number of classes.
     pub n_classes: Option<usize>,
     /// Name of the net chosen.
@@ -209,8 +209,8 @@ pub fn fit(frame: &Frame, target: &Target, options: &FitOptions, resources: &Res
     let report = Report {
         task: target.task(),
         n_train: rows,
-        n_columns: frame.columns().len(),
-        n_features: x.cols(),
+        n_features: frame.columns().len(),
+        n_encoded: x.cols(),
         n_classes: match target {
             Target::Classes { labels, .. } => Some(labels.len()),
             Target::Numbers { .. } => None,

@@ -107,7 +107,7 @@ fn one_class_is_refused_by_name() {
 fn more_columns_than_rows() {
     let x = frame(12, 100, 2);
     let model = fit(&x, &wave(&x, 0.1, 2), &FitOptions::default(), &one()).unwrap();
-    assert!(finite(&values(&model, &x)) && model.report().n_columns == 100);
+    assert!(finite(&values(&model, &x)) && model.report().n_features == 100);
 }
 
 #[test]
