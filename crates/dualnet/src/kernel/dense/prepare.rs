@@ -74,16 +74,23 @@ pub fn prepare<T: Float>(
     let (len, padded_width) = (x.rows(), width.next_multiple_of(PAD));
     let padded = len.next_multiple_of(TILE);
     let mut packed = vec![T::default(); padded * padded_width];
-    for (i, row) in packed.chunks_exact_mut(padded_width).take(len).enumerate() {
-        row[..width].copy_from_slice(x.row(i));
-    }
     let mut columns = vec![T::default(); padded * width];
-    for (i, row) in (0..len).map(|i| (i, x.row(i))) {
-        let tile = &mut columns[i / TILE * width * TILE..];
-        row.iter().enumerate().for_each(|(k, &v)| tile[k * TILE + i % TILE] = v);
-    }
-    let square = |i: usize| x.row(i).iter().map(|v| v.to_f64() * v.to_f64()).sum::<f64>();
-    let squares: Vec<f64> = (0..len).map(square).collect();
+    let mut squares = vec![0.0; len];
+    let tiles = (
+        packed.par_chunks_exact_mut(TILE * padded_width),
+        columns.par_chunks_exact_mut(TILE * width),
+        squares.par_chunks_mut(TILE),
+    );
+    resources.install(|| {
+        tiles.into_par_iter().enumerate().for_each(|(tile, (packed, columns, squares))| {
+            for (j, square) in squares.iter_mut().enumerate() {
+                let row = x.row(tile * TILE + j);
+                packed[j * padded_width..][..width].copy_from_slice(row);
+                row.iter().enumerate().for_each(|(k, &v)| columns[k * TILE + j] = v);
+                *square = row.iter().map(|v| v.to_f64() * v.to_f64()).sum();
+            }
+        });
+    });
     let inverse = |&s: &f64| T::from_f64(if s > 0.0 { 1.0 / s.sqrt() } else { 0.0 });
     let mut inverse_norm: Vec<T> = squares.iter().map(inverse).collect();
     inverse_norm.resize(padded, T::default());
