@@ -32,8 +32,8 @@ use program::{Node, Program};
 /// let x = Mat::from_vec(2, 2, vec![1.0, 0.0, 0.0, 1.0])?;
 /// let k = DenseKernel::new(&net, 2)?.gram(x.as_ref(), Get::Nngp, &Resources::new(1)?)?;
 /// let nngp = k.nngp.unwrap();
-/// // w_std = sqrt 2 keeps variances: K(x, x) = 2 |x|^2/d; orthogonal inputs: 1/pi of that.
-/// assert!((nngp[(0, 0)] - 2.0 * 0.5).abs() < 1e-15);
+/// // w_std = sqrt 2 keeps the square: K(x, x) = 2 |x|^2/d = 1; orthogonal inputs have 1/pi of that.
+/// assert!((nngp[(0, 0)] - 1.0f64).abs() < 1e-15);
 /// assert!((nngp[(0, 1)] - 1.0 / std::f64::consts::PI).abs() < 1e-15);
 /// # Ok::<(), dualnet::Error>(())
 /// ```
