@@ -80,40 +80,6 @@ pub(super) fn read(name: &str, keys: &Keys) -> Result<Option<Activation>> {
     }))
 }
 
-/// The name in a net file.
-pub(super) fn name(activation: &Activation) -> &'static str {
-    match activation {
-        Activation::Identity => "identity",
-        Activation::Relu => "relu",
-        Activation::LeakyRelu { .. } => "leaky_relu",
-        Activation::Abs => "abs",
-        Activation::Abrelu { .. } => "abrelu",
-        Activation::Erf { .. } => "erf",
-        Activation::SigmoidLike => "sigmoid_like",
-        Activation::Gelu => "gelu",
-        Activation::Sin { .. } => "sin",
-        Activation::Cos { .. } => "cos",
-        Activation::Rbf { .. } => "rbf",
-        Activation::Gaussian { .. } => "gaussian",
-        Activation::Exp { .. } => "exp",
-        Activation::Gabor => "gabor",
-        Activation::Sign => "sign",
-        Activation::Hermite { .. } => "hermite",
-        Activation::Monomial { .. } => "monomial",
-        Activation::RectifiedMonomial { .. } => "rectified_monomial",
-        Activation::Polynomial { .. } => "polynomial",
-        Activation::ExpNormalized { .. } => "exp_normalized",
-        Activation::Tanh => "tanh",
-        Activation::Sigmoid => "sigmoid",
-        Activation::Silu => "silu",
-        Activation::Softplus => "softplus",
-        Activation::Elu { .. } => "elu",
-        Activation::Selu => "selu",
-        Activation::Mish => "mish",
-        Activation::GeluTanh => "gelu_tanh",
-    }
-}
-
 /// The numeric parameters by key, defaults included; degrees and coefficients are not among them.
 pub(super) fn numbers(activation: &Activation) -> Vec<(&'static str, f64)> {
     match *activation {
@@ -132,7 +98,7 @@ pub(super) fn numbers(activation: &Activation) -> Vec<(&'static str, f64)> {
 
 /// The keys that differ from their defaults.
 pub(super) fn write(activation: &Activation) -> Vec<(&'static str, Tree)> {
-    let usual = match read(name(activation), &Keys::none("")) {
+    let usual = match read(activation.name(), &Keys::none("")) {
         Ok(Some(usual)) => numbers(&usual),
         // Some key has no default: all are written.
         _ => Vec::new(),

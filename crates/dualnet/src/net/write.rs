@@ -134,7 +134,7 @@ impl Layer {
             Self::Flatten => "flatten",
             Self::GlobalPool(Pooling::Average) => "global_avg_pool",
             Self::GlobalPool(Pooling::Sum) => "global_sum_pool",
-            Self::Activation { activation, .. } => activations::name(activation),
+            Self::Activation { activation, .. } => activation.name(),
             Self::LayerNorm { .. } => "layer_norm",
             Self::Dropout { .. } => "dropout",
             Self::Residual(_) => "residual",
