@@ -1,0 +1,19 @@
+//! Independent standard normals.
+
+use crate::kernel::Float;
+use crate::linalg::Mat;
+use crate::random::{Draws, Purpose};
+use crate::resources::Resources;
+use rayon::prelude::*;
+
+/// Row j from stream j.
+pub(super) fn draw<T: Float>(rows: usize, cols: usize, purpose: Purpose, resources: &Resources) -> Mat<T> {
+    let mut out = Mat::zeros(rows, cols);
+    resources.install(|| {
+        out.as_mut_slice().par_chunks_mut(cols).enumerate().for_each(|(j, row)| {
+            let mut draws = Draws::new(resources.seed, purpose, j as u64);
+            row.iter_mut().for_each(|x| *x = T::from_f64(draws.normal()));
+        });
+    });
+    out
+}
