@@ -72,6 +72,7 @@ pub mod random;
 pub mod resources;
 pub mod ridge;
 pub mod simd;
+pub mod snnk;
 pub mod transform;
 
 pub use error::{Error, Result};
