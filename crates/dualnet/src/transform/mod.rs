@@ -6,7 +6,10 @@
 //! | [`ProjectionKind::Orthogonal`] | at right angles within blocks of d, each of the length of a normal vector | 2 d m |
 //! | [`ProjectionKind::Structured`] | products of signs and Hadamard matrices | 6 m log2 d |
 
+mod fwht;
 mod gaussian;
+
+pub use fwht::{fwht, fwht_rows};
 
 use crate::error::{Error, Result};
 use crate::kernel::Float;
