@@ -8,6 +8,7 @@ pub mod eigh;
 pub mod gemm;
 pub mod mat;
 mod pages;
+mod qr;
 
 pub(crate) use band::{BandReduction, reduce};
 pub(crate) use block_tridiagonal::BlockFactor;
@@ -16,3 +17,4 @@ pub use eigh::{Eigh, eigh};
 pub(crate) use gemm::in_range;
 pub use gemm::{Scalar, Update, gemm_nn, gemm_nn_parallel, gemm_nt, gemm_nt_parallel, gemm_tn, gemm_tn_parallel};
 pub use mat::{Mat, MatMut, MatRef};
+pub(crate) use qr::orthonormal_rows;

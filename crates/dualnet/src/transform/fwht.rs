@@ -95,7 +95,7 @@ pub(super) trait Entry<T> {
     /// The entry at index `at`, now `x`.
     fn one(&self, x: T, at: usize) -> T;
     /// A register of entries from index `at` on.
-    fn register<V: Vector>(&self, x: T::Lanes<V>, at: usize) -> T::Lanes<V>
+    fn register<V: Vector>(&self, simd: V, x: T::Lanes<V>, at: usize) -> T::Lanes<V>
     where
         T: Element;
 }
@@ -109,7 +109,7 @@ impl<T: Element> Entry<T> for Plain {
         x
     }
     #[inline(always)]
-    fn register<V: Vector>(&self, x: T::Lanes<V>, _: usize) -> T::Lanes<V> {
+    fn register<V: Vector>(&self, _: V, x: T::Lanes<V>, _: usize) -> T::Lanes<V> {
         x
     }
 }
@@ -169,6 +169,7 @@ fn plain<T: Element>(x: &mut [T], entry: &impl Entry<T>) {
         for pair in x.chunks_exact_mut(2 * h) {
             let (low, high) = pair.split_at_mut(h);
             for (a, b) in low.iter_mut().zip(high) {
+                // Sums of two numbers of single precision, rounded from double precision, are rounded once.
                 (*a, *b) = (T::from_f64(a.to_f64() + b.to_f64()), T::from_f64(a.to_f64() - b.to_f64()));
             }
         }
@@ -184,7 +185,7 @@ fn first<T: Element, V: Vector, const R: usize>(simd: V, x: &mut [T], start: usi
         let mut registers = [T::Lanes::<V>::splat(simd, T::default()); R];
         for (k, register) in registers.iter_mut().enumerate() {
             let loaded = T::Lanes::<V>::load(simd, &part[k * lanes..]);
-            *register = within::<T, V>(simd, entry.register(loaded, start + (i * R + k) * lanes));
+            *register = within::<T, V>(simd, entry.register(simd, loaded, start + (i * R + k) * lanes));
         }
         butterflies(&mut registers);
         for (k, register) in registers.into_iter().enumerate() {
@@ -216,7 +217,8 @@ fn within<T: Element, V: Vector>(simd: V, mut x: T::Lanes<V>) -> T::Lanes<V> {
 /// product with 1 or -1 is exact, fused or not.
 #[inline(always)]
 fn level<T: Element, V: Vector, const H: usize>(simd: V, x: T::Lanes<V>) -> T::Lanes<V> {
-    let (mut from, mut exchanged, mut sign) = ([T::default(); MAX_LANES], [T::default(); MAX_LANES], [T::default(); MAX_LANES]);
+    let (mut from, mut exchanged, mut sign) =
+        ([T::default(); MAX_LANES], [T::default(); MAX_LANES], [T::default(); MAX_LANES]);
     x.store(&mut from);
     for i in 0..T::Lanes::<V>::LANES {
         exchanged[i] = from[i ^ H];
