@@ -8,6 +8,7 @@ pub mod eigh;
 pub mod gemm;
 pub mod mat;
 mod pages;
+pub(crate) mod syrk;
 
 pub(crate) use band::{BandReduction, reduce};
 pub(crate) use block_tridiagonal::BlockFactor;
