@@ -16,7 +16,8 @@ fn main() -> Result<()> {
             let r = Resources::new(threads)?;
             syrk::<f32>(m, &r)?;
             syrk::<f64>(m, &r)?;
-            let a = Mat::from_fn(m, m, |i, j| if i == j { 2.0 } else { 1.0 / (1.0 + (i as f64 - j as f64).abs()).powi(2) });
+            let a =
+                Mat::from_fn(m, m, |i, j| if i == j { 2.0 } else { 1.0 / (1.0 + (i as f64 - j as f64).abs()).powi(2) });
             let mut best = f64::MAX;
             for _ in 0..2 {
                 let b = a.clone();
@@ -43,7 +44,9 @@ fn syrk<T: dualnet::kernel::Float>(m: usize, r: &Resources) -> Result<()> {
         best = best.min(t.elapsed().as_secs_f64());
     }
     let rate = ROWS as f64 * (m as f64).powi(2) / best * 1e-9;
-    let xt = Mat::<T>::from_fn(m.min(4096), ROWS, |i, j| T::from_f64(((i * 7919 + j * 104_729) % 10_007) as f64 / 5_003.5 - 0.9));
+    let xt = Mat::<T>::from_fn(m.min(4096), ROWS, |i, j| {
+        T::from_f64(((i * 7919 + j * 104_729) % 10_007) as f64 / 5_003.5 - 0.9)
+    });
     let mut c = Mat::<T>::zeros(xt.rows(), xt.rows());
     let mut gemm = f64::MAX;
     for _ in 0..2 {
@@ -52,6 +55,11 @@ fn syrk<T: dualnet::kernel::Float>(m: usize, r: &Resources) -> Result<()> {
         gemm = gemm.min(t.elapsed().as_secs_f64());
     }
     let grate = 2.0 * ROWS as f64 * (xt.rows() as f64).powi(2) / gemm * 1e-9;
-    println!("{m} {} {} syrk {best:.3}s {rate:.1} GF/s gemm {grate:.1} GF/s share {:.2}", r.threads(), T::NAME, rate / grate);
+    println!(
+        "{m} {} {} syrk {best:.3}s {rate:.1} GF/s gemm {grate:.1} GF/s share {:.2}",
+        r.threads(),
+        T::NAME,
+        rate / grate
+    );
     Ok(())
 }

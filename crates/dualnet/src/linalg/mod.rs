@@ -8,6 +8,7 @@ pub mod eigh;
 pub mod gemm;
 pub mod mat;
 mod pages;
+mod shifted_cholesky;
 pub(crate) mod syrk;
 
 pub(crate) use band::{BandReduction, reduce};
@@ -17,3 +18,4 @@ pub use eigh::{Eigh, eigh};
 pub(crate) use gemm::in_range;
 pub use gemm::{Scalar, Update, gemm_nn, gemm_nn_parallel, gemm_nt, gemm_nt_parallel, gemm_tn, gemm_tn_parallel};
 pub use mat::{Mat, MatMut, MatRef};
+pub(crate) use shifted_cholesky::ShiftedCholesky;

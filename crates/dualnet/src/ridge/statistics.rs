@@ -77,7 +77,7 @@ impl RidgeStatistics {
     /// as so many equal rows, except in [`Self::rows`]; a row of weight 0 counts as absent.
     ///
     /// Either all rows are added or, with an error, none. Centred features are rounded to `T`, and products of them are summed in
-    /// `T` over at most 512 rows: with `f64` nothing is lost, with `f32` entries of the scatter carry an error of about 1e-7 of
+    /// `T` over at most 256 rows: with `f64` nothing is lost, with `f32` entries of the scatter carry an error of less than 1e-6 of
     /// the product of the two standard deviations, for any mean and any number of rows.
     ///
     /// # Errors
@@ -100,7 +100,7 @@ impl RidgeStatistics {
                 found: format!("features {n} x {}, targets {} x {}", features.cols(), targets.rows(), targets.cols()),
             });
         }
-        check_weights(weights, n)?;
+        check_weights(weights, n, 0)?;
         targets.check_finite("targets of ridge")?;
         // All of them before the first sum is touched.
         let plans = (0..n)
@@ -219,14 +219,14 @@ impl RidgeStatistics {
     pub fn target_scatter(&self) -> &[f64] {
         &self.target_scatter
     }
-    /// The scatter, given away, after its products with the targets.
+    /// The scatter and the products with the targets, given away.
     pub(super) fn into_parts(self) -> (Mat<f64>, Mat<f64>) {
         (self.scatter, self.cross)
     }
 }
 
-/// Refuses weights that are negative or not finite, or too many or few.
-pub(super) fn check_weights(weights: &[f64], n: usize) -> Result<()> {
+/// Refuses weights that are negative or not finite, or too many or few; rows are counted from `first`.
+pub(super) fn check_weights(weights: &[f64], n: usize, first: usize) -> Result<()> {
     if !weights.is_empty() && weights.len() != n {
         return Err(Error::Shape {
             what: "weights of ridge".into(),
@@ -237,7 +237,7 @@ pub(super) fn check_weights(weights: &[f64], n: usize) -> Result<()> {
     match weights.iter().position(|w| !(*w >= 0.0 && *w <= MOST)) {
         None => Ok(()),
         Some(row) => Err(Error::Invalid {
-            what: format!("weight of row {row}"),
+            what: format!("weight of row {}", first + row),
             expected: format!("a number between 0 and {MOST:e}"),
             found: weights[row].to_string(),
             hint: "only ratios of weights matter; divide all by the largest".into(),
