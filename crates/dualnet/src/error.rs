@@ -99,6 +99,16 @@ pub enum Error {
         /// One thing to try.
         hint: String,
     },
+    /// Rows that could not be read, in the words of whoever reads them.
+    #[error("{at}: {problem}; {hint}")]
+    Source {
+        /// Where: the file and the line, or what stands for them.
+        at: String,
+        /// What is wrong.
+        problem: String,
+        /// One thing to try.
+        hint: String,
+    },
     /// Interrupted through [`crate::resources::Progress`].
     #[error("{what}: interrupted")]
     Interrupted {

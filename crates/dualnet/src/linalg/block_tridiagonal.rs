@@ -140,6 +140,29 @@ impl BlockFactor {
         Ok(out)
     }
 
+    /// Trace of `(B + shift I)^-1`, from its blocks on the diagonal alone: from the last to the first,
+    /// `Z_J = L_J^-T (I + F_J^T Z_{J+1} F_J) L_J^-1` with F_J below L_J (Takahashi, Fagan, Chin 1973). All terms are positive.
+    pub(crate) fn inverse_trace(&self) -> Result<f64> {
+        let mut trace = 0.0;
+        let mut after: Option<Mat<f64>> = None;
+        for (block, inverse) in self.upper_inverse.iter().enumerate().rev() {
+            let width = inverse.rows();
+            let mut inner = Mat::from_fn(width, width, |i, j| if i == j { 1.0 } else { 0.0 });
+            if let (Some(z), Some(f)) = (&after, self.below.get(block)) {
+                let mut zf = Mat::zeros(f.rows(), width);
+                gemm(zf.as_mut(), Update::Replace, 1.0, (z.as_ref(), Side::Plain), (f.as_ref(), Side::Plain))?;
+                gemm(inner.as_mut(), Update::Add, 1.0, (f.as_ref(), Side::Transposed), (zf.as_ref(), Side::Plain))?;
+            }
+            let (mut left, mut z) = (Mat::zeros(width, width), Mat::zeros(width, width));
+            let u = inverse.as_ref();
+            gemm(left.as_mut(), Update::Replace, 1.0, (u, Side::Plain), (inner.as_ref(), Side::Plain))?;
+            gemm(z.as_mut(), Update::Replace, 1.0, (left.as_ref(), Side::Plain), (u, Side::Transposed))?;
+            trace += (0..width).map(|i| z[(i, i)]).sum::<f64>();
+            after = Some(z);
+        }
+        Ok(trace)
+    }
+
     /// `(B + shift I)^-1 X` in the memory of X (n, k).
     pub(crate) fn solve(&self, x: &mut Mat<f64>) -> Result<()> {
         let k = x.cols();
@@ -226,6 +249,10 @@ mod tests {
         let forms = factor.quadratic_forms(Mat::from_fn(1, 8, |_, i| rhs[(i, 0)]).as_ref())?;
         let expected: f64 = (0..8).map(|i| rhs[(i, 0)] * x[(i, 0)]).sum();
         assert!((forms[0] - expected).abs() < 1e-12 * expected.abs());
+        let mut inverse = Mat::from_fn(8, 8, |i, j| if i == j { 1.0 } else { 0.0 });
+        factor.solve(&mut inverse)?;
+        let trace: f64 = (0..8).map(|i| inverse[(i, i)]).sum();
+        assert!((factor.inverse_trace()? - trace).abs() < 1e-13 * trace);
         factor.solve(&mut rhs)?;
         for (found, expected) in rhs.as_slice().iter().zip(x.as_slice()) {
             assert!((found - expected).abs() < 1e-13);

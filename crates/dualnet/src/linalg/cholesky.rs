@@ -16,7 +16,7 @@ use faer::linalg::triangular_solve::{solve_lower_triangular_in_place, solve_uppe
 use faer::reborrow::ReborrowMut;
 use rayon::prelude::*;
 
-const BLOCK: usize = 128;
+pub(super) const BLOCK: usize = 128;
 /// Steps of power iteration behind [`Cholesky::condition`].
 const POWER_STEPS: usize = 24;
 
@@ -45,10 +45,7 @@ impl Cholesky {
     pub fn new(mut a: Mat<f64>, what: &str, resources: &Resources) -> Result<Self> {
         let n = square(what, a.as_ref())?;
         a.as_ref().check_finite(what)?;
-        for k in (0..n).step_by(BLOCK) {
-            resources.check("Cholesky decomposition")?;
-            resources.install(|| step(&mut a, k, what))?;
-        }
+        factor_lower(&mut a, what, resources)?;
         for i in 0..n {
             a.row_mut(i)[i + 1..].fill(0.0);
         }
@@ -70,27 +67,7 @@ impl Cholesky {
                 found: b.rows().to_string(),
             });
         }
-        let blocks: Vec<(usize, Mat<f64>)> = resources.install(|| {
-            (0..b.cols().div_ceil(ROW_BLOCK))
-                .into_par_iter()
-                .map(|block| {
-                    let first = block * ROW_BLOCK;
-                    let width = ROW_BLOCK.min(b.cols() - first);
-                    let mut x = b.block(0..n, first..first + width)?.to_mat();
-                    solve_lower_triangular_in_place(view(self.l.as_ref()), view_mut(x.as_mut()), Par::Seq);
-                    let upper = view(self.l.as_ref()).transpose();
-                    solve_upper_triangular_in_place(upper, view_mut(x.as_mut()), Par::Seq);
-                    Ok((first, x))
-                })
-                .collect::<Result<_>>()
-        })?;
-        let mut out = Mat::zeros(n, b.cols());
-        for (first, x) in blocks {
-            for i in 0..n {
-                out.row_mut(i)[first..first + x.cols()].copy_from_slice(x.row(i));
-            }
-        }
-        Ok(out)
+        substitute(self.l.as_ref(), b, Steps::Both, resources)
     }
 
     /// The diagonal of `A^-1`: squared norms of the columns of `L^-1`. Cost n^3 / 3 operations.
@@ -142,6 +119,62 @@ impl Cholesky {
         });
         largest * smallest
     }
+}
+
+/// Replaces the lower triangle of a square matrix by its Cholesky factor. Above the diagonal, what lies within the blocks of
+/// [`BLOCK`] on it is overwritten, and nothing else.
+pub(super) fn factor_lower(a: &mut Mat<f64>, what: &str, resources: &Resources) -> Result<()> {
+    for k in (0..a.rows()).step_by(BLOCK) {
+        resources.check("Cholesky decomposition")?;
+        resources.install(|| step(a, k, what))?;
+    }
+    Ok(())
+}
+
+/// Which triangular systems are solved.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Steps {
+    /// That of L.
+    Forward,
+    /// Those of L and of its transpose.
+    Both,
+}
+
+/// `L^-1 B` or `(L L^T)^-1 B`, L in the lower triangle of `l`, by blocks of columns of B.
+pub(super) fn substitute(
+    l: MatRef<'_, f64>,
+    b: MatRef<'_, f64>,
+    steps: Steps,
+    resources: &Resources,
+) -> Result<Mat<f64>> {
+    let n = l.rows();
+    let blocks: Vec<(usize, Mat<f64>)> = resources.install(|| {
+        (0..b.cols().div_ceil(ROW_BLOCK))
+            .into_par_iter()
+            .map(|block| {
+                let first = block * ROW_BLOCK;
+                let width = ROW_BLOCK.min(b.cols() - first);
+                let mut x = b.block(0..n, first..first + width)?.to_mat();
+                solve_lower_triangular_in_place(view(l), view_mut(x.as_mut()), Par::Seq);
+                if steps == Steps::Both {
+                    solve_upper_triangular_in_place(view(l).transpose(), view_mut(x.as_mut()), Par::Seq);
+                }
+                Ok((first, x))
+            })
+            .collect::<Result<_>>()
+    })?;
+    let mut out = Mat::zeros(n, b.cols());
+    for (first, x) in blocks {
+        for i in 0..n {
+            out.row_mut(i)[first..first + x.cols()].copy_from_slice(x.row(i));
+        }
+    }
+    Ok(out)
+}
+
+/// `X L^-T` in the memory of X (r, n): row by row the forward substitution, on the calling thread.
+pub(super) fn substitute_rows(l: MatRef<'_, f64>, x: &mut Mat<f64>) {
+    solve_lower_triangular_in_place(view(l), view_mut(x.as_mut()).transpose_mut(), Par::Seq);
 }
 
 fn lower_times(l: &Mat<f64>, x: &[f64]) -> Vec<f64> {

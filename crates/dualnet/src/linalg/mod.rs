@@ -9,6 +9,8 @@ pub mod gemm;
 pub mod mat;
 mod pages;
 mod qr;
+mod shifted_cholesky;
+pub(crate) mod syrk;
 
 pub(crate) use band::{BandReduction, reduce};
 pub(crate) use block_tridiagonal::BlockFactor;
@@ -18,3 +20,4 @@ pub(crate) use gemm::in_range;
 pub use gemm::{Scalar, Update, gemm_nn, gemm_nn_parallel, gemm_nt, gemm_nt_parallel, gemm_tn, gemm_tn_parallel};
 pub use mat::{Mat, MatMut, MatRef};
 pub(crate) use qr::orthonormal_rows;
+pub(crate) use shifted_cholesky::ShiftedCholesky;

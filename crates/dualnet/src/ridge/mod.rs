@@ -1,16 +1,28 @@
 //! Ridge regression in the dual: a lambda path with exact leave-one-out, classification, prediction intervals.
 
+mod chunk;
 pub mod classify;
 pub mod dual;
 pub mod interval;
 mod leave_one_out;
 pub mod options;
 pub mod path;
+pub mod primal;
+pub mod primal_loo;
+mod primal_solve;
 mod refine;
 mod shifted;
+pub mod source;
+pub mod statistics;
+mod stream;
 
 pub use classify::{Calibration, ClassScores, argmax, one_hot};
 pub use dual::{DualFit, DualPath};
 pub use interval::{IntervalCalibration, Width};
 pub use options::{Centering, DualOptions, LambdaScale, default_path};
 pub use path::{Jitter, PathPoint, best};
+pub use primal::{PrimalFit, PrimalOptions, PrimalPath, PrimalPoint, PrimalSolver, best_by_gcv};
+pub use primal_loo::PrimalLeaveOneOut;
+pub use source::{ArraySource, Batch, Identity, Source};
+pub use statistics::RidgeStatistics;
+pub use stream::accumulate;

@@ -1,0 +1,166 @@
+//! From a source through a feature map, in chunks of [`CHUNK`] rows.
+//!
+//! Rows wait until a chunk is full. Chunks therefore begin at the same rows whatever the sizes of the batches, and what is made of
+//! them does not depend on these by a bit.
+
+use super::source::{Batch, Source};
+use super::statistics::{CHUNK, RidgeStatistics, check_weights};
+use crate::error::{Error, Result};
+use crate::features::{FeatureMap, transform_into};
+use crate::kernel::Float;
+use crate::linalg::{Mat, MatRef};
+use crate::resources::Resources;
+
+/// Statistics of the features of all rows of a source, in one pass.
+///
+/// Memory m^2 numbers of 8 bytes, and features of [`CHUNK`] rows twice, for any number of rows. The batches' sizes and the number
+/// of threads do not change a bit.
+///
+/// # Errors
+/// Those of the source; of [`transform`](crate::features::transform) and [`RidgeStatistics::add`], with rows counted from the
+/// first row of the source; inputs that do not fit the map.
+///
+/// ```
+/// use dualnet::{Mat, Resources, ridge::{ArraySource, Identity, accumulate}};
+/// let (x, y) = (Mat::from_fn(5, 2, |i, j| (i * j) as f32), Mat::from_fn(5, 1, |i, _| i as f64));
+/// let mut source = ArraySource::new(x.as_ref(), y.as_ref(), &[], 2)?;
+/// let statistics = accumulate(&Identity(2), &mut source, &Resources::new(1)?)?;
+/// assert_eq!((statistics.rows(), statistics.mean()), (5, &[0.0, 2.0][..]));
+/// assert!((statistics.cross()[(1, 0)] - 10.0).abs() < 1e-6);
+/// # Ok::<(), dualnet::Error>(())
+/// ```
+pub fn accumulate<T: Float>(
+    map: &dyn FeatureMap<T>,
+    source: &mut dyn Source<T>,
+    resources: &Resources,
+) -> Result<RidgeStatistics> {
+    let mut statistics = RidgeStatistics::new(map.dim(), source.outputs(), resources)?;
+    let held = statistics.features() as u64 * statistics.features() as u64 * 8;
+    for_each_chunk(map, source, held, "features", resources, |chunk| {
+        statistics.add(chunk.features, chunk.targets, chunk.weights, resources)
+    })?;
+    Ok(statistics)
+}
+
+/// A chunk of mapped rows.
+pub(super) struct Mapped<'a, T> {
+    pub(super) features: MatRef<'a, T>,
+    pub(super) targets: MatRef<'a, f64>,
+    /// Empty: all 1.
+    pub(super) weights: &'a [f64],
+}
+
+/// Hands the features of all rows to `work`, a chunk at a time; `held` bytes are in use already.
+pub(super) fn for_each_chunk<T: Float>(
+    map: &dyn FeatureMap<T>,
+    source: &mut dyn Source<T>,
+    held: u64,
+    what: &str,
+    resources: &Resources,
+    mut work: impl FnMut(Mapped<'_, T>) -> Result<()>,
+) -> Result<()> {
+    let (d, m, k) = (map.inputs(), map.dim(), source.outputs());
+    if source.columns() != d {
+        return Err(Error::Shape {
+            what: "columns of the source".into(),
+            expected: format!("{d}, as the feature map takes"),
+            found: source.columns().to_string(),
+        });
+    }
+    let row = (size_of::<T>() as u64).saturating_mul(2 * m as u64 + d as u64).saturating_add(8 * k as u64);
+    let needed = row.saturating_mul(CHUNK as u64).saturating_add(held);
+    resources.reserve("features of a chunk of rows", needed, "use fewer features, or raise the memory limit")?;
+    let total = source.rows().unwrap_or(0);
+    let mut waiting = Waiting { x: Vec::new(), y: Vec::new(), weights: Vec::new(), rows: 0, done: 0 };
+    let mut features = Mat::zeros(CHUNK, m);
+    loop {
+        resources.check(what)?;
+        let batch = source.next()?;
+        let last = batch.is_none();
+        let mut taken = 0;
+        let rows = batch.as_ref().map_or(0, |b| b.x.rows());
+        if let Some(batch) = &batch {
+            check(batch, d, k, waiting.done + waiting.rows)?;
+        }
+        while taken < rows || (last && waiting.rows > 0) {
+            if let Some(batch) = &batch {
+                taken += waiting.take(batch, taken);
+            }
+            if waiting.rows < CHUNK && !last {
+                break;
+            }
+            let n = waiting.rows;
+            let mapped = Mat::from_vec(n, d, std::mem::take(&mut waiting.x))?;
+            let out = crate::linalg::MatMut::new(features.as_mut_slice(), n, m, m)?;
+            transform_into(map, mapped.as_ref(), out, resources).map_err(|e| from_row(e, waiting.done))?;
+            let chunk = Mapped {
+                features: features.as_ref().block(0..n, 0..m)?,
+                targets: MatRef::new(&waiting.y, n, k, k)?,
+                weights: &waiting.weights,
+            };
+            work(chunk).map_err(|e| from_row(e, waiting.done))?;
+            waiting.done += n;
+            waiting.rows = 0;
+            (waiting.x, waiting.y) = (mapped.into_vec(), std::mem::take(&mut waiting.y));
+            waiting.x.clear();
+            waiting.y.clear();
+            waiting.weights.clear();
+            resources.progress.update(what, waiting.done as u64, total.max(waiting.done as u64));
+        }
+        if last {
+            return Ok(());
+        }
+    }
+}
+
+/// Rows that wait for their chunk to be full.
+struct Waiting<T> {
+    x: Vec<T>,
+    y: Vec<f64>,
+    weights: Vec<f64>,
+    rows: usize,
+    /// Rows of the chunks before.
+    done: usize,
+}
+
+impl<T: Float> Waiting<T> {
+    /// Takes rows of a batch from `first` on, as many as fit.
+    fn take(&mut self, batch: &Batch<T>, first: usize) -> usize {
+        let n = (CHUNK - self.rows).min(batch.x.rows() - first);
+        let (d, k) = (batch.x.cols(), batch.y.cols());
+        self.x.extend_from_slice(&batch.x.as_slice()[first * d..(first + n) * d]);
+        self.y.extend_from_slice(&batch.y.as_slice()[first * k..(first + n) * k]);
+        match batch.weights.is_empty() {
+            true => self.weights.extend(std::iter::repeat_n(1.0, n)),
+            false => self.weights.extend_from_slice(&batch.weights[first..first + n]),
+        }
+        self.rows += n;
+        n
+    }
+}
+
+/// Refuses a batch, the first row of which is row `first` of the source.
+fn check<T: Float>(batch: &Batch<T>, d: usize, k: usize, first: usize) -> Result<()> {
+    let n = batch.x.rows();
+    if batch.x.cols() != d || (batch.y.rows(), batch.y.cols()) != (n, k) {
+        return Err(Error::Shape {
+            what: "batch of a source".into(),
+            expected: format!("x {n} x {d}, y {n} x {k}"),
+            found: format!("x {n} x {}, y {} x {}", batch.x.cols(), batch.y.rows(), batch.y.cols()),
+        });
+    }
+    batch.x.as_ref().check_finite("x of the source").map_err(|e| from_row(e, first))?;
+    batch.y.as_ref().check_finite("y of the source").map_err(|e| from_row(e, first))?;
+    check_weights(&batch.weights, n, first)
+}
+
+/// An error about a row, counted from the first row of the source.
+fn from_row(error: Error, first: usize) -> Error {
+    match error {
+        Error::NonFinite { what, row, column, value } => Error::NonFinite { what, row: row + first, column, value },
+        Error::Overflow { at, what, precision, row, column, hint } => {
+            Error::Overflow { at, what, precision, row: row + first, column, hint }
+        }
+        other => other,
+    }
+}
