@@ -2,6 +2,16 @@
 //!
 //! A [`FeatureMap`] maps one tile of [`TILE`] rows; [`transform`] drives it over any number of rows.
 
+mod arc_cosine;
+pub(crate) mod pointwise;
+mod random;
+mod scaling;
+
+pub use arc_cosine::{ArcCosine, ArcCosineFeatures, ArcCosineOptions};
+pub(crate) use random::same_length;
+pub use random::{RandomFeatures, RandomOptions};
+pub use scaling::{ScaleTo, Scaling};
+
 use crate::error::{Error, Result};
 use crate::kernel::Float;
 use crate::linalg::{Mat, MatMut, MatRef};
