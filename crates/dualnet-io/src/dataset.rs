@@ -50,7 +50,7 @@ pub fn load(path: &Path, options: &Options) -> Result<Loaded> {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Format {
+pub(crate) enum Format {
     Csv,
     Parquet,
     Npy,
@@ -72,7 +72,8 @@ const OTHERS: [(&[u8], &str, &str); 10] = [
     (b"\xfe\xff", "UTF-16 text", "save it as UTF-8"),
 ];
 
-fn sniff(input: &Input) -> Result<Format> {
+/// The format of a file, by its first bytes.
+pub(crate) fn sniff(input: &Input) -> Result<Format> {
     let path = input.path();
     let head = input.head(1 << 12)?;
     if head.starts_with(npy::MAGIC) {
@@ -104,23 +105,38 @@ fn sniff(input: &Input) -> Result<Format> {
 }
 
 fn finish_table(mut table: Table, options: &Options) -> Result<Loaded> {
-    if options.labels.is_some() {
-        let hint = "a table holds its own labels: name the column with --target";
-        return Err(Error::unsupported(Path::new(&table.source), "--labels", "a label file beside a table", hint));
-    }
+    refuse_labels(Path::new(&table.source), options)?;
     missing::in_table(&mut table, options.missing, options.target.as_deref())?;
     Ok(Loaded::Table(table))
+}
+
+/// A table takes no label file.
+pub(crate) fn refuse_labels(path: &Path, options: &Options) -> Result<()> {
+    if options.labels.is_none() {
+        return Ok(());
+    }
+    let hint = "a table holds its own labels: name the column with --target";
+    Err(Error::unsupported(path, "--labels", "a label file beside a table", hint))
+}
+
+/// Labels there may be once.
+pub(crate) fn labels_twice(path: &Path) -> Error {
+    Error::unsupported(path, "array y", "labels in the file and in --labels", "leave --labels out")
+}
+
+/// Label files are arrays.
+pub(crate) fn not_labels(path: &Path) -> Error {
+    Error::unsupported(path, "the labels", "this format", "save the labels with numpy.save")
 }
 
 fn finish_arrays(path: &Path, mut x: Array, mut y: Option<Array>, options: &Options) -> Result<Loaded> {
     if let Some(labels) = &options.labels {
         if y.is_some() {
-            let found = "labels in the file and in --labels";
-            return Err(Error::unsupported(path, "array y", found, "leave --labels out"));
+            return Err(labels_twice(path));
         }
         y = Some(read_labels(labels, options)?);
     }
-    check_pair(path, &x, y.as_ref(), options.labels.as_deref())?;
+    check_pair(path, &x.shape, y.as_ref().map(|y| y.shape.as_slice()), options.labels.as_deref())?;
     missing::in_arrays(path, &mut x, y.as_mut(), options.missing)?;
     Ok(Loaded::Arrays { x, y, test: None })
 }
@@ -130,24 +146,22 @@ fn read_labels(path: &Path, options: &Options) -> Result<Array> {
     match sniff(&input)? {
         Format::Npy => npy::from_input(&input),
         Format::Idx => idx::from_input(&input),
-        _ => {
-            let hint = "save the labels with numpy.save";
-            Err(Error::unsupported(path, "the labels", "this format", hint))
-        }
+        _ => Err(not_labels(path)),
     }
 }
 
-/// Samples there must be, and as many labels, each one value.
-fn check_pair(path: &Path, x: &Array, y: Option<&Array>, labels: Option<&Path>) -> Result<()> {
-    if x.shape.is_empty() || x.data.is_empty() {
-        let found = format!("the shape {:?}", x.shape);
+/// Checks the shapes of samples and labels: samples there must be, and as many labels, each one value.
+pub(crate) fn check_pair(path: &Path, x: &[usize], y: Option<&[usize]>, labels: Option<&Path>) -> Result<()> {
+    let Some(&samples) = x.first().filter(|_| !x.contains(&0)) else {
+        let found = format!("the shape {x:?}");
         return Err(Error::malformed(path, "the samples", "at least one sample", found, "check how it was written"));
-    }
+    };
     let Some(y) = y else { return Ok(()) };
-    if y.rows() == x.rows() && !y.shape.is_empty() && (y.row_len() == 1 || labels.is_none()) {
+    // The product may overflow where an axis has no length, hence last.
+    if y.first() == Some(&samples) && (labels.is_none() || y.iter().skip(1).product::<usize>() == 1) {
         return Ok(());
     }
-    let (expected, found) = (format!("{} labels, one for each sample", x.rows()), format!("the shape {:?}", y.shape));
+    let (expected, found) = (format!("{samples} labels, one for each sample"), format!("the shape {y:?}"));
     let hint = "samples and labels must come from the same set, in the same order";
     Err(Error::malformed(labels.unwrap_or(path), "the labels", expected, found, hint))
 }
@@ -164,7 +178,7 @@ fn load_folder(path: &Path, options: &Options) -> Result<Loaded> {
         let mut x = idx::read(images, left)?;
         let mut y = idx::read(labels, left)?;
         left = left.saturating_sub((x.data.len() * x.data.width() + y.data.len() * y.data.width()) as u64);
-        check_pair(images, &x, Some(&y), Some(labels))?;
+        check_pair(images, &x.shape, Some(&y.shape), Some(labels))?;
         missing::in_arrays(images, &mut x, Some(&mut y), options.missing)?;
         Ok((x, y))
     };

@@ -1,6 +1,6 @@
 //! Number types in files, and reading a known count of them with every length checked before memory is taken.
 
-use crate::array::Data;
+use crate::array::{Data, count};
 use crate::error::{Error, Result};
 use crate::input::Length;
 use std::io::Read;
@@ -47,7 +47,8 @@ impl Element {
         }
     }
 
-    fn empty(self, capacity: usize) -> Data {
+    /// No values, with room for `capacity`.
+    pub(crate) fn empty(self, capacity: usize) -> Data {
         match self.number {
             Number::Bool | Number::U8 => Data::U8(Vec::with_capacity(capacity)),
             Number::I8 | Number::I16 | Number::U16 | Number::F16 | Number::F32 => {
@@ -119,6 +120,40 @@ fn half(bits: u16) -> f32 {
     }
 }
 
+/// In which order the values of an array lie in a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Layout {
+    /// The last axis fastest.
+    C,
+    /// The first axis fastest.
+    Fortran,
+}
+
+/// What stands before the values of an array.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Header {
+    pub(crate) element: Element,
+    pub(crate) layout: Layout,
+    pub(crate) shape: Vec<usize>,
+    /// Bytes of the header itself.
+    pub(crate) bytes: u64,
+}
+
+impl Header {
+    /// What is left of content of `length` bytes after the header.
+    pub(crate) fn rest(&self, length: Length) -> Length {
+        match length {
+            Length::Exact(n) => Length::Exact(n.saturating_sub(self.bytes)),
+            Length::AtMost(n) => Length::AtMost(n.saturating_sub(self.bytes)),
+        }
+    }
+
+    /// The number of values.
+    pub(crate) fn count(&self, file: &Path, at: &str, limit: u64) -> Result<usize> {
+        count(&self.shape, || Error::TooLarge { file: file.into(), at: at.into(), needed: u64::MAX, limit })
+    }
+}
+
 /// Where values come from: for messages, limits and plausibility.
 pub(crate) struct Payload<'a> {
     pub(crate) file: &'a Path,
@@ -129,40 +164,65 @@ pub(crate) struct Payload<'a> {
     pub(crate) limit: u64,
 }
 
+/// Values decoded at a time, in bytes: a multiple of every width.
+const CHUNK: usize = 1 << 16;
+
 impl Payload<'_> {
     /// Reads exactly `count` values and checks that nothing follows them. The length the header claims is checked against
     /// the length of the file (or, packed, against what it can unpack to) and the limit before memory is taken.
     pub(crate) fn read(&self, reader: &mut dyn Read, element: Element, count: usize) -> Result<Data> {
-        let width = element.width();
-        let too_large =
-            || Error::TooLarge { file: self.file.into(), at: self.at.clone(), needed: u64::MAX, limit: self.limit };
-        let bytes = (count as u64).checked_mul(width as u64).ok_or_else(too_large)?;
-        match self.length {
-            Length::Exact(found) if found > bytes => return Err(self.left_over(bytes, &found.to_string())),
-            Length::Exact(found) | Length::AtMost(found) if found < bytes => {
-                return Err(self.truncated(bytes, bytes - found));
-            }
-            _ => {}
-        }
+        let bytes = self.check(element, count)?;
         let needed = (count as u64).saturating_mul(element.empty(0).width() as u64);
         if needed > self.limit {
             return Err(Error::TooLarge { file: self.file.into(), at: self.at.clone(), needed, limit: self.limit });
         }
         let mut data = element.empty(count);
-        let mut chunk = vec![0; bytes.min(1 << 16) as usize];
-        let mut left = bytes;
-        while left > 0 {
-            let part = &mut chunk[..left.min(1 << 16) as usize];
+        self.append(reader, element, bytes, (bytes, bytes), &mut data)?;
+        self.end(reader, bytes)?;
+        Ok(data)
+    }
+
+    /// Holds the length of `count` values against what is known of the content; returns their bytes.
+    pub(crate) fn check(&self, element: Element, count: usize) -> Result<u64> {
+        let too_large =
+            || Error::TooLarge { file: self.file.into(), at: self.at.clone(), needed: u64::MAX, limit: self.limit };
+        let bytes = (count as u64).checked_mul(element.width() as u64).ok_or_else(too_large)?;
+        match self.length {
+            Length::Exact(found) if found > bytes => Err(self.left_over(bytes, &found.to_string())),
+            Length::Exact(found) | Length::AtMost(found) if found < bytes => Err(self.truncated(bytes, bytes - found)),
+            _ => Ok(bytes),
+        }
+    }
+
+    /// Decodes the next `bytes` bytes onto the end of `data`; `left` of `all` bytes of values, for messages, have not been
+    /// read.
+    pub(crate) fn append(
+        &self,
+        reader: &mut dyn Read,
+        element: Element,
+        bytes: u64,
+        (mut left, all): (u64, u64),
+        data: &mut Data,
+    ) -> Result<()> {
+        let mut chunk = vec![0; bytes.min(CHUNK as u64) as usize];
+        let end = left.saturating_sub(bytes);
+        while left > end {
+            let part = &mut chunk[..(left - end).min(CHUNK as u64) as usize];
             let filled = fill(reader, part).map_err(|e| Error::read(self.file, "read", &e))?;
             if filled < part.len() {
-                return Err(self.truncated(bytes, left - filled as u64));
+                return Err(self.truncated(all, left - filled as u64));
             }
-            element.decode(part, &mut data).map_err(|value| self.inexact(value))?;
+            element.decode(part, data).map_err(|value| self.inexact(value))?;
             left -= part.len() as u64;
         }
-        // Reading past the end also makes a packed source verify its checksum.
+        Ok(())
+    }
+
+    /// Checks that nothing follows the values, `bytes` of them. Reading past the end also makes a packed source verify its
+    /// checksum.
+    pub(crate) fn end(&self, reader: &mut dyn Read, bytes: u64) -> Result<()> {
         match reader.read(&mut [0]).map_err(|e| Error::read(self.file, "read", &e))? {
-            0 => Ok(data),
+            0 => Ok(()),
             _ => Err(self.left_over(bytes, "more")),
         }
     }

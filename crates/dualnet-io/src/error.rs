@@ -148,6 +148,11 @@ impl Error {
         Self::Unsupported { file: file.into(), at: at.into(), found: found.into(), hint: hint.into() }
     }
 
+    /// A file that is not the same at a second look.
+    pub(crate) fn changed(file: &Path, expected: impl Into<String>, found: impl Into<String>) -> Self {
+        Self::malformed(file, "the file", expected, found, "the file changed while it was read: try again")
+    }
+
     /// An error of the system while reading; a limit crossed inside a reader comes out as [`Error::TooLarge`].
     pub(crate) fn read(file: &Path, action: &'static str, e: &io::Error) -> Self {
         if let Some(over) = e.get_ref().and_then(|inner| inner.downcast_ref::<OverLimit>()) {

@@ -1,10 +1,11 @@
 //! IDX, the format of MNIST: two zero bytes, a type, the number of axes, their lengths, then the values, all big-endian.
 
-use crate::array::{Array, count};
-use crate::element::{Element, Number, Order, Payload, fill};
+use crate::array::Array;
+use crate::element::{Element, Header, Layout, Number, Order, Payload, fill};
 use crate::error::{Error, Result};
-use crate::input::{Input, Length};
+use crate::input::Input;
 use crate::npy::MAX_AXES;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 /// The four files of a standard data set, each plain or with `.gz`.
@@ -38,11 +39,19 @@ pub fn read(path: &Path, max_bytes: u64) -> Result<Array> {
 }
 
 pub(crate) fn from_input(input: &Input) -> Result<Array> {
-    let file = input.path();
+    let (file, at) = (input.path(), "the values");
     let mut reader = input.open()?;
+    let header = read_header(&mut *reader, file)?;
+    let n = header.count(file, at, input.limit())?;
+    let payload = Payload { file, at: at.into(), length: header.rest(input.length()), limit: input.limit() };
+    Ok(Array { data: payload.read(&mut *reader, header.element, n)?, shape: header.shape })
+}
+
+/// Reads what stands before the values.
+pub(crate) fn read_header(reader: &mut dyn Read, file: &Path) -> Result<Header> {
     let mut take = |count: usize| -> Result<Vec<u8>> {
         let mut bytes = vec![0; count];
-        let filled = fill(&mut *reader, &mut bytes).map_err(|e| Error::read(file, "read", &e))?;
+        let filled = fill(reader, &mut bytes).map_err(|e| Error::read(file, "read", &e))?;
         if filled < count {
             let (expected, missing) = (count as u64, (count - filled) as u64);
             return Err(Error::Truncated { file: file.into(), at: "the header".into(), expected, missing });
@@ -56,16 +65,7 @@ pub(crate) fn from_input(input: &Input) -> Result<Array> {
     };
     let lengths = take(4 * usize::from(start[3]))?;
     let shape: Vec<usize> = lengths.as_chunks().0.iter().map(|&b| u32::from_be_bytes(b) as usize).collect();
-    let used = (4 + lengths.len()) as u64;
-    let length = match input.length() {
-        Length::Exact(n) => Length::Exact(n.saturating_sub(used)),
-        Length::AtMost(n) => Length::AtMost(n.saturating_sub(used)),
-    };
-    let too_many =
-        || Error::TooLarge { file: file.into(), at: "the values".into(), needed: u64::MAX, limit: input.limit() };
-    let n = count(&shape, too_many)?;
-    let payload = Payload { file, at: "the values".into(), length, limit: input.limit() };
-    Ok(Array { data: payload.read(&mut *reader, element, n)?, shape })
+    Ok(Header { element, layout: Layout::C, shape, bytes: (4 + lengths.len()) as u64 })
 }
 
 /// The paths of the four standard files in `folder`: training images and labels, test images and labels.

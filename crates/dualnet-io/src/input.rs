@@ -1,11 +1,13 @@
-//! An input file whose content can be read more than once: plain, gzip, or a pipe held in memory.
+//! An input file whose content can be read more than once: plain, gzip, or a pipe held in memory or in a temporary file.
 
 use crate::element::fill;
 use crate::error::{Error, OverLimit, Result};
 use flate2::bufread::MultiGzDecoder;
-use std::fs::File;
-use std::io::{self, BufReader, Cursor, Read};
+use std::fs::{File, Metadata};
+use std::io::{self, BufReader, Cursor, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+use tempfile::NamedTempFile;
 
 /// DEFLATE cannot do better than 258 bytes for 2 bits (RFC 1951), 1032 : 1. What a header claims beyond that is a lie.
 const DEFLATE_RATIO: u64 = 1032;
@@ -35,6 +37,31 @@ pub(crate) struct Input {
     path: PathBuf,
     kind: Kind,
     limit: u64,
+    /// Where a pipe's content lies.
+    spool: Option<NamedTempFile>,
+    stamp: Stamp,
+}
+
+/// What tells one state of a file from another without reading it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Stamp {
+    size: u64,
+    modified: Option<SystemTime>,
+    #[cfg(unix)]
+    file: (u64, u64),
+}
+
+impl Stamp {
+    fn of(metadata: &Metadata) -> Self {
+        #[cfg(unix)]
+        use std::os::unix::fs::MetadataExt;
+        Self {
+            size: metadata.len(),
+            modified: metadata.modified().ok(),
+            #[cfg(unix)]
+            file: (metadata.dev(), metadata.ino()),
+        }
+    }
 }
 
 impl Input {
@@ -64,7 +91,37 @@ impl Input {
                 Kind::Memory(content)
             }
         };
-        Ok(Self { path: path.into(), kind, limit })
+        Ok(Self { path: path.into(), kind, limit, spool: None, stamp: Stamp::of(&metadata) })
+    }
+
+    /// Like [`Input::new`], for readers that hold a part of the content at a time: what a packed file unpacks to is not
+    /// limited, and a pipe's content, of at most `limit` bytes, goes to a temporary file.
+    pub(crate) fn for_stream(path: &Path, limit: u64) -> Result<Self> {
+        let open = |e| Error::read(path, "open", &e);
+        let pipe = File::open(path).map_err(open)?;
+        let metadata = pipe.metadata().map_err(open)?;
+        if metadata.is_file() || metadata.is_dir() {
+            return Ok(Self { limit: u64::MAX, ..Self::new(path, limit)? });
+        }
+        let failed = |e| Error::read(path, "copy to a temporary file", &e);
+        let mut spool = NamedTempFile::new().map_err(failed)?;
+        io::copy(&mut Limited::new(pipe, limit), &mut spool).map_err(failed)?;
+        let found = Self::new(spool.path(), limit)?;
+        Ok(Self { path: path.into(), limit: u64::MAX, spool: Some(spool), ..found })
+    }
+
+    /// An error if the file is no longer the one that was opened, by its size, its time and (on Unix) its number.
+    pub(crate) fn check_unchanged(&self) -> Result<()> {
+        let metadata = std::fs::metadata(self.place()).map_err(|e| Error::read(&self.path, "open", &e))?;
+        let now = Stamp::of(&metadata);
+        match &self.stamp {
+            then if *then == now => Ok(()),
+            then if then.size != now.size => {
+                let words = |size: u64| format!("{size} bytes as at the beginning");
+                Err(Error::changed(&self.path, words(then.size), now.size.to_string()))
+            }
+            _ => Err(Error::changed(&self.path, "the file as at the beginning", "one written since")),
+        }
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -96,6 +153,23 @@ impl Input {
         })
     }
 
+    /// Like [`Input::open`], without a limit and free to outlive this.
+    pub(crate) fn open_stream(&self) -> Result<Box<dyn Read + Send>> {
+        Ok(match &self.kind {
+            Kind::Plain { .. } => Box::new(self.reopen()?),
+            Kind::Gzip { .. } => Box::new(MultiGzDecoder::new(BufReader::with_capacity(1 << 16, self.reopen()?))),
+            Kind::Memory(content) => Box::new(Cursor::new(content.clone())),
+        })
+    }
+
+    /// The plain file from byte `start`, for readers that know where in it they have to look; none if it is packed.
+    pub(crate) fn open_at(&self, start: u64) -> Result<Option<File>> {
+        let Kind::Plain { .. } = self.kind else { return Ok(None) };
+        let mut file = self.reopen()?;
+        file.seek(SeekFrom::Start(start)).map_err(|e| Error::read(&self.path, "read", &e))?;
+        Ok(Some(file))
+    }
+
     /// The first `count` bytes of the content, fewer if it is shorter.
     pub(crate) fn head(&self, count: u64) -> Result<Vec<u8>> {
         let mut head = vec![0; count as usize];
@@ -119,7 +193,11 @@ impl Input {
     }
 
     fn reopen(&self) -> Result<File> {
-        File::open(&self.path).map_err(|e| Error::read(&self.path, "open", &e))
+        File::open(self.place()).map_err(|e| Error::read(&self.path, "open", &e))
+    }
+
+    fn place(&self) -> &Path {
+        self.spool.as_ref().map_or(&self.path, |spool| spool.path())
     }
 }
 

@@ -30,6 +30,7 @@ pub mod npz;
 pub mod options;
 mod parquet;
 mod parquet_walk;
+pub mod stream;
 pub mod table;
 pub mod write;
 

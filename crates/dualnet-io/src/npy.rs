@@ -1,9 +1,9 @@
 //! NumPy's .npy: a magic, a version, a Python dictionary with type, order and shape, then the values.
 //! (Format: numpy/lib/format.py.)
 
-use crate::array::{Array, Elements, count};
+use crate::array::{Array, Elements};
 use crate::atomic;
-use crate::element::{Element, Number, Order, Payload, fill};
+use crate::element::{Element, Header, Layout, Number, Order, Payload, fill};
 use crate::error::{Error, Result};
 use crate::input::{Input, Length};
 use std::io::{Read, Write};
@@ -31,33 +31,18 @@ pub(crate) fn from_input(input: &Input) -> Result<Array> {
 
 /// Reads one .npy from `reader`, which holds `length` bytes; `at` names the array in errors.
 pub(crate) fn from_reader(reader: &mut dyn Read, file: &Path, at: &str, length: Length, limit: u64) -> Result<Array> {
-    let (header, used) = read_header(reader, file, at)?;
-    let length = match length {
-        Length::Exact(n) => Length::Exact(n.saturating_sub(used)),
-        Length::AtMost(n) => Length::AtMost(n.saturating_sub(used)),
-    };
-    let too_many = || Error::TooLarge { file: file.into(), at: at.into(), needed: u64::MAX, limit };
-    let n = count(&header.shape, too_many)?;
-    let data = Payload { file, at: at.into(), length, limit }.read(reader, header.element, n)?;
+    let header = read_header(reader, file, at)?;
+    let n = header.count(file, at, limit)?;
+    let payload = Payload { file, at: at.into(), length: header.rest(length), limit };
+    let data = payload.read(reader, header.element, n)?;
     match header.layout {
         Layout::Fortran if header.shape.len() > 1 => Ok(Array::from_fortran(header.shape, data)),
         _ => Ok(Array { shape: header.shape, data }),
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Layout {
-    C,
-    Fortran,
-}
-
-struct Header {
-    element: Element,
-    layout: Layout,
-    shape: Vec<usize>,
-}
-
-fn read_header(reader: &mut dyn Read, file: &Path, at: &str) -> Result<(Header, u64)> {
+/// Reads what stands before the values; `at` names the array in errors.
+pub(crate) fn read_header(reader: &mut dyn Read, file: &Path, at: &str) -> Result<Header> {
     let bad = |expected: &str, found: String| {
         Error::malformed(file, format!("{at}, the header"), expected, found, "write it again with numpy.save")
     };
@@ -91,7 +76,7 @@ fn read_header(reader: &mut dyn Read, file: &Path, at: &str) -> Result<(Header, 
         let hint = "convert it with .astype(float); classes may be numbered with np.unique(y, return_inverse=True)";
         Error::unsupported(file, format!("{at}, the header"), format!("the data type {}", shorten(&descr)), hint)
     })?;
-    Ok((Header { element, layout, shape }, (prefix + length) as u64))
+    Ok(Header { element, layout, shape, bytes: (prefix + length) as u64 })
 }
 
 fn shorten(text: &str) -> String {

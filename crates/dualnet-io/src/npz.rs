@@ -7,6 +7,7 @@ use crate::{atomic, npy};
 use std::fs::File;
 use std::io::{self, BufReader};
 use std::path::Path;
+use zip::read::ZipFile;
 use zip::result::ZipError;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipArchive, ZipWriter};
@@ -28,7 +29,11 @@ impl<'a> Archive<'a> {
     /// # Errors
     /// Anything that is not a zip archive; two arrays of one name.
     pub fn open(path: &'a Path, max_bytes: u64) -> Result<Self> {
-        let (file, size) = Input::new(path, max_bytes)?.file()?;
+        Self::from_file(path, Input::new(path, max_bytes)?.file()?, max_bytes)
+    }
+
+    /// The archive in a file of a given size.
+    pub(crate) fn from_file(path: &'a Path, (file, size): (File, u64), max_bytes: u64) -> Result<Self> {
         let zip = ZipArchive::new(BufReader::new(file)).map_err(|e| malformed(path, "the archive", &e))?;
         if zip.has_duplicate_names() || zip.len() > MAX_ARRAYS {
             let (expected, found) = (format!("at most {MAX_ARRAYS} arrays, each name once"), "others".to_string());
@@ -49,20 +54,75 @@ impl<'a> Archive<'a> {
     /// No such array (the message names those there are); a damaged one; more than the limit.
     pub fn read(&mut self, name: &str) -> Result<Array> {
         let at = format!("array {name}");
+        let (size, limit, path) = (self.size, self.limit, self.path);
+        let mut entry = self.entry(name)?;
+        let length = length_of(&entry, size);
+        npy::from_reader(&mut entry, path, &at, length, limit)
+    }
+
+    /// Where the array `name` lies, for readers that go there themselves.
+    pub(crate) fn member(&mut self, name: &str) -> Result<Member> {
+        let (path, size) = (self.path, self.size);
+        let entry = self.entry(name)?;
+        let at = format!("array {name}");
+        let packing = match entry.compression() {
+            CompressionMethod::Stored => Packing::Stored,
+            CompressionMethod::Deflated => Packing::Deflated,
+            other => {
+                let found = format!("the packing method {other}");
+                return Err(Error::unsupported(path, at, found, "write it again with numpy.savez"));
+            }
+        };
+        let Some(start) = entry.data_start() else {
+            return Err(Error::malformed(path, at, "its place in the archive", "none", "copy or write it again"));
+        };
+        Ok(Member {
+            start,
+            packed: entry.compressed_size(),
+            length: length_of(&entry, size),
+            packing,
+            crc: entry.crc32(),
+        })
+    }
+
+    fn entry(&mut self, name: &str) -> Result<ZipFile<'_, BufReader<File>>> {
+        let at = format!("array {name}");
         let Some(index) = self.zip.index_for_name(&format!("{name}.npy")) else {
             let names = self.names();
             let found = if names.is_empty() { "no arrays".into() } else { format!("arrays {}", names.join(", ")) };
             return Err(Error::malformed(self.path, "the archive", at, found, "save it as np.savez(file, x=x, y=y)"));
         };
-        let mut entry = self.zip.by_index(index).map_err(|e| malformed(self.path, &at, &e))?;
-        // The archive's sizes are claims: none may exceed what the file could hold.
-        let packed = entry.compressed_size().min(self.size);
-        let length = match entry.compression() {
-            CompressionMethod::Stored => Length::Exact(packed),
-            _ => Length::AtMost(inflated_at_most(packed)),
-        };
-        npy::from_reader(&mut entry, self.path, &at, length, self.limit)
+        self.zip.by_index(index).map_err(|e| malformed(self.path, &at, &e))
     }
+}
+
+/// The archive's sizes are claims: none may exceed what the file could hold.
+fn length_of(entry: &ZipFile<'_, BufReader<File>>, size: u64) -> Length {
+    let packed = entry.compressed_size().min(size);
+    match entry.compression() {
+        CompressionMethod::Stored => Length::Exact(packed),
+        _ => Length::AtMost(inflated_at_most(packed)),
+    }
+}
+
+/// A file inside an archive.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Member {
+    /// Where its bytes begin in the archive.
+    pub(crate) start: u64,
+    /// How many they are.
+    pub(crate) packed: u64,
+    pub(crate) packing: Packing,
+    /// What they unpack to.
+    pub(crate) length: Length,
+    /// CRC-32 of what they unpack to.
+    pub(crate) crc: u32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Packing {
+    Stored,
+    Deflated,
 }
 
 fn malformed(path: &Path, at: &str, e: &ZipError) -> Error {

@@ -16,65 +16,133 @@ use ::parquet::schema::types::ColumnDescriptor;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 pub(crate) const MAGIC: &[u8] = b"PAR1";
 
 /// Rows decoded at a time.
 const BATCH: usize = 1 << 14;
 
+/// The format's name in [`Table`].
+pub(crate) const FORMAT: &str = "Parquet";
+
 const DAMAGED: &str = "the file is damaged: copy or write it again";
 
 /// Reads a table, nulls as missing cells.
 pub(crate) fn from_input(input: &Input) -> Result<Table> {
-    // The parquet crate indexes and asserts on what damaged pages say. Its panics end here as an error; nothing that it
-    // touched outlives the closure.
-    catch_unwind(AssertUnwindSafe(|| read_table(input))).unwrap_or_else(|_| {
-        Err(Error::malformed(input.path(), "the pages", "readable Parquet data", "inconsistent bytes", DAMAGED))
+    guarded(input.path(), || {
+        let mut file = Groups::open(input, input.limit())?;
+        let mut columns = file.empty_columns();
+        let mut used = 0;
+        for group in 0..file.len() {
+            let rows = file.rows_of(group)?;
+            for (index, column) in columns.iter_mut().enumerate() {
+                file.open_column(group, index)?.0.read(rows, &mut column.values, &mut used)?;
+            }
+        }
+        let rows = columns.first().map_or(0, Column::len);
+        if rows == 0 {
+            return Err(no_rows(input.path()));
+        }
+        let (source, format) = (input.path().display().to_string(), FORMAT.into());
+        Ok(Table { source, format, columns, rows, places: Places::From(1), noun: "row" })
     })
 }
 
-fn read_table(input: &Input) -> Result<Table> {
-    let path = input.path();
-    let (mut file, size) = input.file()?;
-    check_footer(path, &mut file, size, input.limit())?;
-    let reader = SerializedFileReader::new(file).map_err(|e| malformed(path, "the footer", &e))?;
-    let schema = reader.metadata().file_metadata().schema_descr_ptr();
-    check_names(path, "the schema", schema.columns().iter().map(|c| c.name()))?;
-    let mut columns = Vec::with_capacity(schema.num_columns());
-    for descriptor in schema.columns() {
-        let values = match kind(path, descriptor)? {
-            Kind::Text => Values::Text(Vec::new()),
-            _ => Values::Number(Vec::new()),
-        };
-        columns.push(Column { name: descriptor.name().to_owned(), values });
-    }
-    let mut used = 0;
-    let (mut file, _) = input.file()?;
-    for group in 0..reader.num_row_groups() {
-        let row_group = reader.get_row_group(group).map_err(|e| malformed(path, "the row groups", &e))?;
-        let rows = row_group.metadata().num_rows();
-        let rows = usize::try_from(rows).map_err(|_| {
-            Error::malformed(path, format!("row group {group}"), "a number of rows", rows.to_string(), DAMAGED)
-        })?;
-        for (index, column) in columns.iter_mut().enumerate() {
-            let at = format!("column {}", column.name);
-            let chunk = row_group.metadata().column(index);
-            check_chunk(path, &at, &mut file, size, chunk, input.limit())?;
-            let pages = row_group.get_column_page_reader(index).map_err(|e| malformed(path, &at, &e))?;
-            let descriptor = chunk.column_descr_ptr();
-            let kind = kind(path, &descriptor)?;
-            let reader = get_column_reader(descriptor.clone(), Box::new(Checked { inner: pages }));
-            let mut sink = Sink { path, at, used: &mut used, limit: input.limit(), values: &mut column.values };
-            sink.read(reader, kind, rows, descriptor.max_def_level() > 0)?;
+/// The parquet crate indexes and asserts on what damaged pages say. Its panics end here as an error; the caller must not
+/// use again what `read` has touched then.
+pub(crate) fn guarded<T>(path: &Path, read: impl FnOnce() -> Result<T>) -> Result<T> {
+    catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| {
+        Err(Error::malformed(path, "the pages", "readable Parquet data", "inconsistent bytes", DAMAGED))
+    })
+}
+
+pub(crate) fn no_rows(path: &Path) -> Error {
+    Error::malformed(path, "the table", "rows", "none", "check how the file was written")
+}
+
+/// A file opened, its footer checked. All methods may panic on damaged files: call them through [`guarded`].
+pub(crate) struct Groups {
+    path: PathBuf,
+    file: File,
+    size: u64,
+    limit: u64,
+    reader: SerializedFileReader<File>,
+    columns: Vec<(String, Kind)>,
+}
+
+impl Groups {
+    /// Opens a file of which no page may unpack to more than `limit` bytes.
+    pub(crate) fn open(input: &Input, limit: u64) -> Result<Self> {
+        let path = input.path();
+        let (mut file, size) = input.file()?;
+        check_footer(path, &mut file, size, limit)?;
+        let reader = SerializedFileReader::new(file).map_err(|e| malformed(path, "the footer", &e))?;
+        let schema = reader.metadata().file_metadata().schema_descr_ptr();
+        check_names(path, "the schema", schema.columns().iter().map(|c| c.name()))?;
+        let mut columns = Vec::with_capacity(schema.num_columns());
+        for descriptor in schema.columns() {
+            columns.push((descriptor.name().to_owned(), kind(path, descriptor)?));
         }
+        // Page headers are walked through a file of their own.
+        let (file, _) = input.file()?;
+        Ok(Self { path: path.into(), file, size, limit, reader, columns })
     }
-    let rows = columns.first().map_or(0, Column::len);
-    if rows == 0 {
-        return Err(Error::malformed(path, "the table", "rows", "none", "check how the file was written"));
+
+    /// The number of row groups.
+    pub(crate) fn len(&self) -> usize {
+        self.reader.num_row_groups()
     }
-    let (source, format) = (path.display().to_string(), "Parquet".into());
-    Ok(Table { source, format, columns, rows, places: Places::From(1), noun: "row" })
+
+    /// The rows that a row group is said to have.
+    pub(crate) fn rows_of(&self, group: usize) -> Result<usize> {
+        let rows = self.reader.metadata().row_group(group).num_rows();
+        usize::try_from(rows).map_err(|_| {
+            Error::malformed(&self.path, format!("row group {group}"), "a number of rows", rows.to_string(), DAMAGED)
+        })
+    }
+
+    /// All columns, without cells.
+    pub(crate) fn empty_columns(&self) -> Vec<Column> {
+        let column = |(name, kind): &(String, Kind)| {
+            let values = if *kind == Kind::Text { Values::Text(Vec::new()) } else { Values::Number(Vec::new()) };
+            Column { name: name.clone(), values }
+        };
+        self.columns.iter().map(column).collect()
+    }
+
+    /// Column `index` of a row group, and the bytes that its largest page unpacks to.
+    pub(crate) fn open_column(&mut self, group: usize, index: usize) -> Result<(OpenColumn, u64)> {
+        let path = &self.path;
+        let row_group = self.reader.get_row_group(group).map_err(|e| malformed(path, "the row groups", &e))?;
+        let (name, kind) = &self.columns[index];
+        let at = format!("column {name}");
+        let chunk = row_group.metadata().column(index);
+        let largest = check_chunk(path, &at, &mut self.file, self.size, chunk, self.limit)?;
+        let pages = row_group.get_column_page_reader(index).map_err(|e| malformed(path, &at, &e))?;
+        let descriptor = chunk.column_descr_ptr();
+        let nullable = descriptor.max_def_level() > 0;
+        let reader = get_column_reader(descriptor, Box::new(Checked { inner: pages }));
+        Ok((OpenColumn { path: path.clone(), at, limit: self.limit, reader, kind: *kind, nullable }, largest))
+    }
+}
+
+/// A column of a row group, its next cells to be read.
+pub(crate) struct OpenColumn {
+    path: PathBuf,
+    at: String,
+    limit: u64,
+    reader: ColumnReader,
+    kind: Kind,
+    nullable: bool,
+}
+
+impl OpenColumn {
+    /// Adds the next `rows` cells to `values` and their bytes to `used`.
+    pub(crate) fn read(&mut self, rows: usize, values: &mut Values, used: &mut u64) -> Result<()> {
+        let mut sink = Sink { path: &self.path, at: &self.at, used, limit: self.limit, values };
+        sink.read(&mut self.reader, self.kind, rows, self.nullable)
+    }
 }
 
 fn malformed(path: &Path, at: &str, e: &ParquetError) -> Error {
@@ -110,7 +178,8 @@ fn check_footer(path: &Path, file: &mut File, size: u64, limit: u64) -> Result<(
     })
 }
 
-/// Holds a column chunk's offsets and the lengths of its pages against the file, the packing method and the limit.
+/// Holds a column chunk's offsets and the lengths of its pages against the file, the packing method and the limit. Returns
+/// the bytes that the largest page unpacks to.
 fn check_chunk(
     path: &Path,
     at: &str,
@@ -118,7 +187,7 @@ fn check_chunk(
     size: u64,
     chunk: &ColumnChunkMetaData,
     limit: u64,
-) -> Result<()> {
+) -> Result<u64> {
     let bad = |found: String| Error::malformed(path, at, "pages inside the file", found, DAMAGED);
     let start = chunk.dictionary_page_offset().unwrap_or(chunk.data_page_offset());
     let (Ok(start), Ok(length)) = (u64::try_from(start), u64::try_from(chunk.compressed_size())) else {
@@ -129,7 +198,9 @@ fn check_chunk(
     }
     let codec = chunk.compression();
     let pages = walk::pages(file, start, length).map_err(|e| Error::read(path, "read", &e))?.map_err(&bad)?;
+    let mut largest = 0;
     for (content, page) in pages {
+        largest = page.unpacked.max(largest);
         let most = match codec {
             Compression::UNCOMPRESSED => page.unpacked,
             // A copy of 3 bytes gives at most 64.
@@ -154,7 +225,7 @@ fn check_chunk(
             check_gzip(file, content, page).map_err(|e| Error::read(path, "unpack", &e))?.map_err(&bad)?;
         }
     }
-    Ok(())
+    Ok(largest)
 }
 
 /// The parquet crate unpacks gzip without end, so that a page is unpacked here first, into nothing.
@@ -222,7 +293,7 @@ impl Iterator for Checked {
 
 /// What the cells of a column are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+pub(crate) enum Kind {
     Float,
     Signed,
     Unsigned,
@@ -271,14 +342,14 @@ fn kind(path: &Path, column: &ColumnDescriptor) -> Result<Kind> {
 /// A column being filled.
 struct Sink<'a> {
     path: &'a Path,
-    at: String,
+    at: &'a str,
     used: &'a mut u64,
     limit: u64,
     values: &'a mut Values,
 }
 
 impl Sink<'_> {
-    fn read(&mut self, reader: ColumnReader, kind: Kind, rows: usize, nullable: bool) -> Result<()> {
+    fn read(&mut self, reader: &mut ColumnReader, kind: Kind, rows: usize, nullable: bool) -> Result<()> {
         use ColumnReader as R;
         match reader {
             R::BoolColumnReader(r) => {
@@ -296,7 +367,7 @@ impl Sink<'_> {
             R::Int64ColumnReader(r) => self.column(r, rows, nullable, |s, v| s.integer(v.map(|&n| n.into()))),
             R::ByteArrayColumnReader(r) => self.column(r, rows, nullable, Self::text),
             R::Int96ColumnReader(_) | R::FixedLenByteArrayColumnReader(_) => {
-                Err(Error::unsupported(self.path, &self.at, "its type", "cast the column to a number or to text first"))
+                Err(Error::unsupported(self.path, self.at, "its type", "cast the column to a number or to text first"))
             }
         }
     }
@@ -304,7 +375,7 @@ impl Sink<'_> {
     /// Decodes `rows` cells in batches and hands each, or the absence of one, to `push`.
     fn column<T: DataType>(
         &mut self,
-        mut reader: ColumnReaderImpl<T>,
+        reader: &mut ColumnReaderImpl<T>,
         rows: usize,
         nullable: bool,
         mut push: impl FnMut(&mut Self, Option<&T::T>) -> Result<()>,
@@ -316,10 +387,10 @@ impl Sink<'_> {
             values.clear();
             let batch = BATCH.min(rows - done);
             let read = reader.read_records(batch, nullable.then_some(&mut levels), None, &mut values);
-            let (records, ..) = read.map_err(|e| malformed(self.path, &self.at, &e))?;
+            let (records, ..) = read.map_err(|e| malformed(self.path, self.at, &e))?;
             if records == 0 {
                 let (expected, found) = (format!("{rows} values in the row group"), done.to_string());
-                return Err(Error::malformed(self.path, &self.at, expected, found, DAMAGED));
+                return Err(Error::malformed(self.path, self.at, expected, found, DAMAGED));
             }
             // Eight bytes a number; text counts its own.
             *self.used = self.used.saturating_add(8 * records as u64);
@@ -355,7 +426,7 @@ impl Sink<'_> {
         match value {
             Some(n) if n.abs() > EXACT => {
                 let hint = "integers beyond 2^53 do not fit a 64-bit float: store them as text or subtract an offset";
-                Err(Error::unsupported(self.path, &self.at, format!("the integer {n}"), hint))
+                Err(Error::unsupported(self.path, self.at, format!("the integer {n}"), hint))
             }
             _ => self.number(value.map(|n| n as f64)),
         }
@@ -364,7 +435,7 @@ impl Sink<'_> {
     fn text(&mut self, value: Option<&ByteArray>) -> Result<()> {
         let bytes = value.map_or(&[][..], |v| v.data());
         let text = std::str::from_utf8(bytes)
-            .map_err(|_| Error::malformed(self.path, &self.at, "UTF-8 text", "other bytes", DAMAGED))?;
+            .map_err(|_| Error::malformed(self.path, self.at, "UTF-8 text", "other bytes", DAMAGED))?;
         *self.used = self.used.saturating_add(16 + text.len() as u64);
         self.check()?;
         if let Values::Text(cells) = self.values {

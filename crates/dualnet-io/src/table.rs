@@ -38,6 +38,14 @@ impl Column {
         self.len() == 0
     }
 
+    /// Makes room for `more` cells.
+    pub(crate) fn reserve(&mut self, more: usize) {
+        match &mut self.values {
+            Values::Number(v) => v.reserve(more),
+            Values::Text(v) => v.reserve(more),
+        }
+    }
+
     /// True if the cell is missing or no finite number. False beyond the end.
     pub fn is_missing(&self, row: usize) -> bool {
         match &self.values {

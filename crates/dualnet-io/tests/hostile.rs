@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used)]
 
-use dualnet_io::{Column, Elements, Error, Missing, Options, Values, load, model_folder, npy, npz, write};
+use dualnet_io::{
+    Column, Elements, Error, Loaded, Missing, Options, Values, load, model_folder, npy, npz, stream, write,
+};
 use parquet::basic::{Compression, GzipLevel, ZstdLevel};
 use parquet::column::writer::ColumnWriter as W;
 use parquet::data_type::ByteArray;
@@ -175,13 +177,41 @@ fn sound_files(folder: &Path) -> Vec<(&'static str, Vec<u8>)> {
     files
 }
 
-/// Loads a file and a model whose array file it is; errors must name a path inside the folder.
+/// Loads a file, whole and in batches, which must agree; errors must name it.
 fn load_one(path: &Path) -> Result<bool, TestCaseError> {
     let options = Options { max_bytes: LIMIT, missing: Missing::Keep, ..Options::default() };
-    match load(path, &options) {
-        Ok(_) => Ok(true),
-        Err(e) => named(&e, path),
+    let loaded = load(path, &options);
+    let streamed = stream_one(path, &options);
+    match (loaded, streamed) {
+        (Ok(loaded), Ok(rows)) => {
+            prop_assert_eq!(rows, rows_of(&loaded));
+            Ok(true)
+        }
+        (Ok(_), Err(e)) => Err(TestCaseError::fail(format!("loaded, but not in batches: {e}"))),
+        (Err(e), Ok(_)) => Err(TestCaseError::fail(format!("read in batches, but not loaded: {e}"))),
+        (Err(a), Err(b)) => named(&a, path).and_then(|_| named(&b, path)),
     }
+}
+
+fn rows_of(loaded: &Loaded) -> usize {
+    match loaded {
+        Loaded::Table(table) => table.rows(),
+        Loaded::Arrays { x, .. } => x.rows(),
+    }
+}
+
+/// Reads a file in small batches, twice; returns its rows.
+fn stream_one(path: &Path, options: &Options) -> Result<usize, Error> {
+    let mut stream = stream::open(path, options)?;
+    let mut rows = [0, 0];
+    for rows in &mut rows {
+        while let Some(chunk) = stream.next_batch(7)? {
+            *rows += chunk.rows();
+        }
+        stream.restart()?;
+    }
+    assert!(rows[0] == rows[1] && stream.rows() == Some(rows[0] as u64));
+    Ok(rows[0])
 }
 
 fn named(e: &Error, path: &Path) -> Result<bool, TestCaseError> {
