@@ -171,8 +171,16 @@ fn from_arrays(path: &Path, x: &Array, y: Option<&Array>) -> Result<Samples> {
     Samples::new(path, columns(x, |j| format!("x{j}")), target, x.rows(), None)
 }
 
+/// Samples turned into columns, some at a time: one whole column after the other would miss the cache at every entry.
 fn columns(array: &Array, name: impl Fn(usize) -> String) -> Vec<Column> {
+    const ROWS: usize = 64;
     let (values, width) = (array.to_f64(), array.row_len());
-    let column = |j: usize| values.iter().skip(j).step_by(width).copied().collect();
-    (0..width).map(|j| Column { name: name(j), values: Values::Numbers(column(j)) }).collect()
+    let mut columns: Vec<Vec<f64>> = (0..width).map(|_| Vec::with_capacity(array.rows())).collect();
+    for rows in values.chunks(ROWS * width.max(1)) {
+        for (j, column) in columns.iter_mut().enumerate() {
+            column.extend(rows.iter().skip(j).step_by(width));
+        }
+    }
+    let named = |(j, values)| Column { name: name(j), values: Values::Numbers(values) };
+    columns.into_iter().enumerate().map(named).collect()
 }

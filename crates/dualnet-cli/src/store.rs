@@ -16,7 +16,7 @@ pub fn save(path: &Path, model: &Model) -> Result<()> {
 }
 
 /// Loads a model.
-pub fn load(path: &Path) -> Result<Model> {
+pub fn load(path: &Path, resources: &Resources) -> Result<Model> {
     if !path.join(model_folder::JSON).is_file() {
         let found = match (path.is_dir(), path.exists()) {
             (true, _) => format!("a folder without {}", model_folder::JSON),
@@ -31,7 +31,7 @@ pub fn load(path: &Path) -> Result<Model> {
         .into_iter()
         .map(|(name, array)| Tensor { name, shape: array.shape.clone(), data: array.into_f64() })
         .collect();
-    Model::from_parts(Parts { json, tensors }).map_err(Error::within(path))
+    Model::from_parts(Parts { json, tensors }, resources).map_err(Error::within(path))
 }
 
 /// Speed of this machine in f64 products, measured in a few milliseconds, at the share of it that a fit reaches.

@@ -32,7 +32,8 @@ pub struct Evaluate {
 impl Evaluate {
     /// Runs the verb.
     pub fn run(self) -> Result<()> {
-        let model = store::load(&self.model)?;
+        let resources = self.common.resources()?;
+        let model = store::load(&self.model, &resources)?;
         let resources = self.common.resources()?;
         let reading = Reading { labels: self.labels.as_deref(), missing: self.missing, common: &self.common };
         let samples = data::load_for(&model, &self.data, &model.targets(), &reading)?;

@@ -4,14 +4,16 @@ use crate::data::{self, Data, Reading, Wanted};
 use crate::error::{Error, Result};
 use crate::options::{Common, MissingOption, Output, check_output};
 use crate::output;
-use crate::samples::Samples;
+use crate::samples::{Samples, listed};
 use crate::store;
 use crate::verbs::kernel::read_dense_net;
 use clap::{Args, ValueEnum};
+use dualnet::activation::Activation;
 use dualnet::model::{
-    Encoding, FitOptions, Frame, KernelChoice, KernelKind, Metrics, Model, NetChoice, Report, Target, Task, Values,
-    fit, plan,
+    BundledOptions, Encoding, FeaturePrecision, FitOptions, Frame, InMemory, KernelChoice, KernelKind, Metrics, Model,
+    NetChoice, Report, Target, Task, Values, fit, fit_bundled, plan, plan_bundled,
 };
+use dualnet::snnk::{BundledNet, Directions};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -24,7 +26,8 @@ use std::time::Instant;
 ///
 /// Cost: for n rows, 8/3 n^3 operations for the solution and as much for each candidate compared (beyond 1,200 rows on 800 of
 /// them); memory 28 n^2 bytes. On two cores 2,400 rows take some seconds; 20,000 need 11 GB and about ten minutes.
-/// --dry-run tells before.
+/// A bundled net of m features takes about n m^2 operations and 24 m^2 bytes instead, whatever n: 60,000 rows and 4,096
+/// features take some ten seconds. --dry-run tells before.
 #[derive(Args)]
 pub struct Fit {
     /// File or folder with the training data
@@ -47,15 +50,23 @@ pub struct Fit {
     /// Share of the rows to keep out of the fit and test on, such as .2
     #[arg(long, value_name = "SHARE")]
     holdout: Option<f64>,
-    /// A net file, a preset such as fc-relu-3, or auto: the best of a few by leave-one-out
+    /// A net file, a preset such as fc-relu-3, bundled:ACTIVATION-DEPTH-M (DEPTH layers of M random features each and one matrix
+    /// on top, solved in closed form), or auto: the best of a few by leave-one-out
     #[arg(long, default_value = "auto")]
     net: String,
     /// Which kernel of the net
     #[arg(long, default_value = "auto")]
     kernel: KernelOption,
-    /// How to solve; this version has the exact way alone
+    /// How to solve: exact by the kernel of the net, features by those of a bundled net; auto: as the net says, and features where
+    /// an exact fit does not fit the memory
     #[arg(long, default_value = "auto")]
     method: MethodOption,
+    /// Where the directions of a bundled net come from: differences of training rows, or random draws
+    #[arg(long, value_name = "KIND", default_value = "pairs")]
+    directions: DirectionsOption,
+    /// Precision of the features of a bundled net; auto: f64 where that takes seconds, else f32
+    #[arg(long, default_value = "auto")]
+    precision: PrecisionOption,
     /// What to do with missing values
     #[arg(long, default_value = "refuse")]
     missing: MissingOption,
@@ -87,6 +98,28 @@ enum KernelOption {
 enum MethodOption {
     Auto,
     Exact,
+    Features,
+}
+
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
+enum DirectionsOption {
+    Pairs,
+    Gaussian,
+    Orthogonal,
+    Structured,
+}
+
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
+enum PrecisionOption {
+    Auto,
+    F32,
+    F64,
+}
+
+/// How the model will be solved, with what that needs.
+enum Way {
+    Exact(FitOptions),
+    Features(BundledOptions),
 }
 
 impl Fit {
@@ -96,18 +129,26 @@ impl Fit {
             check_output(path, Output::Model)?;
         }
         let start = Instant::now();
-        let mut options = self.options()?;
+        let way = self.way()?;
         let resources = self.common.resources()?;
         let Loaded { train, target, test } = self.load()?;
-        if train.is_array() {
+        let encodings = match train.is_array() {
             // Pixels and the like share a unit, which standardising each column would undo; ranks are for tables.
-            options.encodings = vec![Encoding::Plain, Encoding::Shared];
-        }
+            true => vec![Encoding::Plain, Encoding::Shared],
+            false => vec![Encoding::Plain, Encoding::Binned],
+        };
         let frame = train.into_frame()?;
+        let way = self.settle(way, &frame, &target)?.with_encodings(encodings);
         if self.dry_run {
-            return self.print_plan(&frame, &target, &options);
+            return self.print_plan(&frame, &target, &way);
         }
-        let model = fit(&frame, &target, &options, &resources).map_err(Error::within(&self.data))?;
+        let model = match &way {
+            Way::Exact(options) => fit(&frame, &target, options, &resources),
+            Way::Features(options) => {
+                InMemory::new(&frame, &target).and_then(|mut rows| fit_bundled(&mut rows, options, &resources))
+            }
+        }
+        .map_err(Error::within(&self.data))?;
         let tested = match test {
             Some((mut test, target)) => {
                 let file = test.file.clone();
@@ -134,17 +175,72 @@ impl Fit {
         self.print(&model, tested, seconds)
     }
 
-    fn options(&self) -> Result<FitOptions> {
-        let (MethodOption::Auto | MethodOption::Exact) = self.method;
-        Ok(FitOptions {
-            net: if self.net == "auto" { NetChoice::Auto } else { NetChoice::Net(read_dense_net(&self.net)?) },
+    /// What was asked for, as far as it can be told without the data.
+    fn way(&self) -> Result<Way> {
+        if BundledNet::is_meant_by(&self.net) {
+            let net = BundledNet::parse(&self.net)?;
+            if let MethodOption::Exact = self.method {
+                let hint = "take --method features, or a net such as fc-relu-2";
+                return Err(Error::argument("--method", "features for a bundled net", "exact", hint));
+            }
+            return self.features(net).map(Way::Features);
+        }
+        let other = self.net != "auto";
+        if let (MethodOption::Features, true) = (self.method, other) {
+            let hint = "write for example --net bundled:relu-2-4096, or leave --net out";
+            return Err(Error::argument("--net", "a bundled net for --method features", &self.net, hint));
+        }
+        if self.precision != PrecisionOption::Auto && !matches!(self.method, MethodOption::Features) {
+            let hint = "exact fits are always in f64";
+            return Err(Error::argument("--precision", "a bundled net beside it", "none", hint));
+        }
+        Ok(Way::Exact(FitOptions {
+            net: if other { NetChoice::Net(read_dense_net(&self.net)?) } else { NetChoice::Auto },
             kernel: match self.kernel {
                 KernelOption::Auto => KernelChoice::Auto,
                 KernelOption::Nngp => KernelChoice::Kind(KernelKind::Nngp),
                 KernelOption::Ntk => KernelChoice::Kind(KernelKind::Ntk),
             },
             ..FitOptions::default()
-        })
+        }))
+    }
+
+    fn features(&self, net: BundledNet) -> Result<BundledOptions> {
+        if let KernelOption::Ntk = self.kernel {
+            let hint = "leave --kernel out: features whose top layer alone is solved for are those of the NNGP";
+            return Err(Error::argument("--kernel", "nngp for a bundled net", "ntk", hint));
+        }
+        let mut options = BundledOptions::new(net);
+        options.directions = match self.directions {
+            DirectionsOption::Pairs => Directions::Pairs,
+            DirectionsOption::Gaussian => Directions::Gaussian,
+            DirectionsOption::Orthogonal => Directions::Orthogonal,
+            DirectionsOption::Structured => Directions::Structured,
+        };
+        options.precision = match self.precision {
+            PrecisionOption::Auto => None,
+            PrecisionOption::F32 => Some(FeaturePrecision::F32),
+            PrecisionOption::F64 => Some(FeaturePrecision::F64),
+        };
+        Ok(options)
+    }
+
+    /// Decides what was left to the data: features where they were asked for without a net, or where an exact fit has no room.
+    fn settle(&self, way: Way, frame: &Frame, target: &Target) -> Result<Way> {
+        let Way::Exact(options) = way else { return Ok(way) };
+        let rows = frame.rows();
+        let bytes = plan(rows, frame.columns().len(), target.outputs(), &options)?.bytes;
+        let auto = matches!(self.method, MethodOption::Auto) && self.net == "auto";
+        let no_room = auto && self.common.memory().is_some_and(|limit| bytes > limit);
+        if !no_room && !matches!(self.method, MethodOption::Features) {
+            return Ok(Way::Exact(options));
+        }
+        let net = BundledNet { activation: Activation::Relu, depth: 1, features: default_features(rows) };
+        if no_room {
+            let needed = output::bytes(bytes);
+            self.common.say(&format!("an exact fit of {rows} rows needs {needed}: fitting {net} instead"));
+        }
+        self.features(net).map(Way::Features)
     }
 
     fn task(&self) -> Option<Task> {
@@ -211,25 +307,41 @@ impl Fit {
         with_target(data::settle(test, &reading)?, target)
     }
 
-    fn print_plan(&self, frame: &Frame, target: &Target, options: &FitOptions) -> Result<()> {
-        let plan = plan(frame.rows(), frame.columns().len(), target.outputs(), options)?;
-        let seconds = plan.flops / store::flops_per_second(self.common.resources()?)?;
+    fn print_plan(&self, frame: &Frame, target: &Target, way: &Way) -> Result<()> {
+        let (rows, columns, outputs) = (frame.rows(), frame.columns().len(), target.outputs());
+        let speed = store::flops_per_second(self.common.resources()?)?;
         let limit = self.common.memory();
+        let (bytes, flops, mut value, what) = match way {
+            Way::Exact(options) => {
+                let plan = plan(rows, columns, outputs, options)?;
+                let what = match plan.candidates {
+                    1 => "one candidate".to_string(),
+                    n => format!("{n} candidates compared on {}", output::count(plan.compared_rows, "row")),
+                };
+                (plan.bytes, plan.flops, json!(plan), what)
+            }
+            Way::Features(options) => {
+                let (bytes, flops) = plan_bundled(rows, columns, outputs, options);
+                // Products in single precision are twice as fast, and these reach more of the peak.
+                let flops = match options.precision(rows) {
+                    FeaturePrecision::F32 => flops / 3.0,
+                    FeaturePrecision::F64 => flops / 1.5,
+                };
+                let value = json!({"rows": rows, "net": options.net, "bytes": bytes, "flops": flops});
+                (bytes, flops, value, options.net.to_string())
+            }
+        };
+        let seconds = flops / speed;
         if self.common.json {
-            let mut value = json!(plan);
             value["memory"] = json!(limit);
             value["seconds_expected"] = json!(seconds);
             return output::print_json(&value);
         }
-        let rows = output::count(plan.rows, "row");
-        let what = match plan.candidates {
-            1 => "one candidate".to_string(),
-            n => format!("{n} candidates compared on {}", output::count(plan.compared_rows, "row")),
-        };
         output::print(&format!(
-            "{rows}, {what}, {} of memory{}, about {}",
-            output::bytes(plan.bytes),
-            output::over_limit(plan.bytes, limit),
+            "{}, {what}, {} of memory{}, about {}",
+            output::count(rows, "row"),
+            output::bytes(bytes),
+            output::over_limit(bytes, limit),
             output::duration(seconds),
         ))
     }
@@ -243,28 +355,26 @@ impl Fit {
         };
         let lambda = output::number(report.lambda);
         text += &format!("predicting   {what}\n");
-        text += &format!(
-            "model        {} ({}, {} encoding), lambda {lambda}\n",
-            report.net,
-            report.kernel.name(),
-            json_word(&json!(report.encoding))
-        );
+        let encoding = json_word(&json!(report.encoding));
+        let kind = match &report.features {
+            None => report.kernel.name().to_string(),
+            Some(features) => format!("{} directions, {}", features.directions.name(), json_word(&json!(features.precision))),
+        };
+        text += &format!("model        {} ({kind}, {encoding} encoding), lambda {lambda}\n", report.net);
         if report.candidates.len() > 1 {
             let (tried, rows) = (report.candidates.len(), report.compared_rows);
             text += &format!("chosen       among {tried} models by leave-one-out on {rows} rows\n");
         }
         if let Some(jitter) = report.jitter {
-            let condition = output::number(report.condition);
+            let condition = report.condition.map_or(String::new(), |c| format!(" (condition {})", output::number(c)));
             text += &format!(
-                "note         {} was added to lambda for a stable solution (condition {condition})\n",
+                "note         {} was added to lambda for a stable solution{condition}\n",
                 output::number(jitter)
             );
         }
-        for (name, reason) in &report.dropped {
-            text += &format!("left out     column {name:?}: {reason}\n");
-        }
+        text += &left_out(&report.dropped);
         let mut rows = vec![metric_names(report.task, &report.loo)];
-        rows.push(metric_row("leave-one-out", report.n_train, &report.loo));
+        rows.push(metric_row("leave-one-out", report.loo_rows, &report.loo));
         if let Some((n, (metrics, _))) = &tested {
             rows.push(metric_row("test", *n, metrics));
         }
@@ -278,6 +388,21 @@ impl Fit {
         text += &format!("\n{}\n", output::duration(seconds));
         output::print(&text)
     }
+}
+
+impl Way {
+    fn with_encodings(mut self, encodings: Vec<Encoding>) -> Self {
+        match &mut self {
+            Way::Exact(options) => options.encodings = encodings,
+            Way::Features(options) => options.encodings = encodings,
+        }
+        self
+    }
+}
+
+/// Features of a bundled net that nobody chose: more rows pay for more of them.
+fn default_features(rows: usize) -> usize {
+    rows.div_ceil(4).next_power_of_two().clamp(512, 4096)
 }
 
 /// What a fit starts from.
@@ -317,10 +442,23 @@ fn split(rows: usize, share: f64, seed: u64) -> Result<(Vec<usize>, Vec<usize>)>
     Ok((order, test))
 }
 
+/// Columns left out: a line each, or one for all where there are many.
+fn left_out(dropped: &[(String, String)]) -> String {
+    const MOST: usize = 4;
+    if dropped.len() <= MOST {
+        return dropped.iter().map(|(name, reason)| format!("left out     column {name:?}: {reason}\n")).collect();
+    }
+    let names: Vec<String> = dropped.iter().map(|(name, _)| name.clone()).collect();
+    let mut reasons: Vec<&str> = dropped.iter().map(|(_, reason)| reason.as_str()).collect();
+    reasons.sort_unstable();
+    reasons.dedup();
+    format!("left out     {} columns ({}): {}\n", names.len(), reasons.join(", "), listed(&names))
+}
+
 /// What the contract names, flat.
 fn report_json(report: &Report) -> Value {
     let mut value = json!(report);
-    value["loo"] = metrics_json(&report.loo, None, report.n_train);
+    value["loo"] = metrics_json(&report.loo, None, report.loo_rows);
     value
 }
 

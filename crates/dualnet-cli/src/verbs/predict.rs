@@ -47,7 +47,8 @@ impl Predict {
         if let Some(path) = &self.output {
             check_output(path, Output::File)?;
         }
-        let model = store::load(&self.model)?;
+        let resources = self.common.resources()?;
+        let model = store::load(&self.model, &resources)?;
         if let Some(level) = self.interval {
             if !model.classes().is_empty() {
                 return Err(Error::argument(
@@ -66,7 +67,6 @@ impl Predict {
                 ));
             }
         }
-        let resources = self.common.resources()?;
         let reading = Reading { labels: None, missing: self.missing, common: &self.common };
         let frame = data::load_for(&model, &self.data, &[], &reading)?.into_frame()?;
         let prediction = model.predict(&frame, self.interval, &resources).map_err(Error::within(&self.data))?;

@@ -96,6 +96,19 @@ impl<T: Float> Pointwise<T> {
         Ok(Self { rows, scaling, scale: one, biases, function, factor: one })
     }
 
+    /// With a projection applied without being stored, `scale` times its rows, and `biases`, one for each of them.
+    pub(crate) fn implicit(projection: Projection<T>, scale: f64, biases: Vec<T>, function: Function) -> Result<Self> {
+        if projection.rows() != biases.len() {
+            return Err(Error::Shape {
+                what: "biases".into(),
+                expected: format!("{} (one a row of the projection)", projection.rows()),
+                found: biases.len().to_string(),
+            });
+        }
+        let (rows, one) = (Rows::Implicit(projection), T::from_f64(1.0));
+        Self { rows, scaling: Scaling::None, scale: one, biases, function, factor: one }.scaled(scale)
+    }
+
     /// With a projection drawn for layer `layer`, standard normal biases times `bias_std`, and the factor 1/sqrt(m).
     pub(crate) fn draw(
         (inputs, features): (usize, usize),

@@ -3,25 +3,26 @@
 //! The criterion is the leave-one-out mean squared error, also for classes (one-hot, centred): by accuracy the choice was worse on
 //! the 57 tables of bench/tables.py. Beyond [`FitOptions::all_rows`] rows the candidates are compared on a random part.
 
+use super::bundled::FeatureReport;
 use super::candidates::{Candidate, KernelChoice, KernelKind, NetChoice, candidates};
-use super::exact::Model;
+use super::exact::Exact;
+use super::fitted::{Model, Solution as Solved};
 use super::frame::Frame;
 use super::invalid;
 use super::metrics::Metrics;
-use super::preprocess::{Encoding, Preprocess, moments};
+use super::outputs::Outputs;
+use super::preprocess::{Encoding, Preprocess};
 use super::target::{Target, Task};
+use super::units::{Unit, standardised, units};
 use crate::error::{Error, Result};
 use crate::gram;
 use crate::kernel::DenseKernel;
 use crate::linalg::{Mat, MatRef};
 use crate::resources::Resources;
-use crate::ridge::{DualFit, DualOptions, DualPath, PathPoint, best, default_path, one_hot};
+use crate::ridge::{DualFit, DualOptions, DualPath, IntervalCalibration, PathPoint, Width, best, default_path};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use serde::{Deserialize, Serialize};
-
-/// Widest code of binned columns that is tried: beyond it, it costs more than it brings.
-const MAX_BINNED: usize = 4096;
 
 /// What to fit.
 #[derive(Clone, Debug)]
@@ -92,12 +93,16 @@ pub struct Report {
     pub method: String,
     /// Lambda, in units of the mean diagonal of the kernel.
     pub lambda: f64,
-    /// Exact leave-one-out metrics.
+    /// Exact leave-one-out metrics, of `loo_rows` rows.
     pub loo: Metrics,
+    /// Rows that were left out one at a time: all of them, or a random part for a bundled net of many rows.
+    #[serde(default)]
+    pub loo_rows: usize,
     /// Effective number of parameters.
     pub degrees_of_freedom: f64,
-    /// Estimate of the condition number of the regularised kernel.
-    pub condition: f64,
+    /// Estimate of the condition number of the regularised kernel; absent for a bundled net.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub condition: Option<f64>,
     /// What had to be added to lambda for a stable solution, in the same units; absent: nothing.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub jitter: Option<f64>,
@@ -107,6 +112,9 @@ pub struct Report {
     pub compared_rows: usize,
     /// Columns left out, with the reason.
     pub dropped: Vec<(String, String)>,
+    /// What a bundled net is made of; absent for an exact fit.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub features: Option<FeatureReport>,
 }
 
 /// What a fit will take.
@@ -160,7 +168,8 @@ pub fn fit(frame: &Frame, target: &Target, options: &FitOptions, resources: &Res
     let rows = frame.rows();
     let plan = plan(rows, frame.columns().len(), target.outputs(), options)?;
     let mut prepared = prepare(frame, &options.encodings, plan.bytes, resources)?;
-    let (y, units) = standardised(target)?;
+    let units = units(target)?;
+    let y = standardised(target, &units)?;
     let encodings: Vec<Encoding> = prepared.iter().map(|(p, _)| p.encoding()).collect();
     let list = candidates(&options.net, options.kernel, &encodings)?;
     let compared = draw(rows, compared_rows(rows, list.len(), options), target, resources.seed);
@@ -221,14 +230,56 @@ pub fn fit(frame: &Frame, target: &Target, options: &FitOptions, resources: &Res
         method: "exact".into(),
         lambda: fitted.point.lambda,
         loo: Metrics::default(),
+        loo_rows: rows,
         degrees_of_freedom: fitted.point.degrees_of_freedom,
-        condition: fitted.point.condition,
+        condition: Some(fitted.point.condition),
         jitter: fitted.point.jitter.map(|j| j.added),
         candidates: tried.iter().map(describe).collect(),
         compared_rows: compared.as_ref().map_or(rows, Vec::len),
         dropped: preprocess.dropped().to_vec(),
+        features: None,
     };
-    Model::assemble(candidate, preprocess, x, target, fitted, report, resources)
+    assemble(candidate, preprocess, x, target, fitted, report, resources)
+}
+
+fn assemble(
+    candidate: &Candidate,
+    preprocess: Preprocess,
+    x: Mat<f64>,
+    target: &Target,
+    fitted: DualFit,
+    mut report: Report,
+    resources: &Resources,
+) -> Result<Model> {
+    let loo = &fitted.point.loo;
+    let (outputs, metrics) = match target {
+        Target::Numbers { names, values } => {
+            let intervals = IntervalCalibration::new(&fitted, values.as_ref(), Width::Posterior)?;
+            (Outputs::Numbers { names: names.clone(), intervals }, Metrics::numbers(loo.as_ref(), values.as_ref())?)
+        }
+        Target::Classes { name, labels, codes } => Outputs::classes((name, labels, codes), loo, resources)?,
+    };
+    report.loo = metrics;
+    let exact = Exact {
+        net: candidate.net.clone(),
+        kernel: candidate.kernel,
+        x,
+        coefficients: fitted.coefficients,
+        lambda_absolute: fitted.point.lambda_absolute,
+    };
+    let solution = Solved::Exact(Box::new(exact));
+    Ok(Model { preprocess, outputs, solution, intercept: fitted.intercept, report })
+}
+
+/// Puts a solution for standardised targets in their own units.
+fn restore(fitted: &mut DualFit, units: &[Unit]) {
+    for (j, &Unit { mean, size }) in units.iter().enumerate() {
+        fitted.intercept[j] = mean + size * fitted.intercept[j];
+        for i in 0..fitted.coefficients.rows() {
+            fitted.coefficients[(i, j)] *= size;
+            fitted.point.loo[(i, j)] = mean + size * fitted.point.loo[(i, j)];
+        }
+    }
 }
 
 /// The inputs of every encoding that differs from those before it, once their memory is granted beside that of the solution.
@@ -241,57 +292,11 @@ fn prepare(
     let (rows, hint) = (frame.rows(), "raise --memory, or fit fewer rows");
     let reserve = |bytes| resources.reserve(&format!("an exact fit of {rows} rows"), bytes, hint);
     reserve(bytes)?;
-    let mut learned: Vec<Preprocess> = Vec::new();
-    for &encoding in encodings {
-        let preprocess = Preprocess::learn(frame, encoding)?;
-        // Nothing to bin: the same columns twice would be the same candidates twice.
-        let repeats = learned.iter().any(|other| other.same_code(&preprocess));
-        let wide = encoding == Encoding::Binned && preprocess.width() > MAX_BINNED;
-        if learned.is_empty() || !repeats && !wide {
-            learned.push(preprocess);
-        }
-    }
+    let learned = Preprocess::learn_each(frame, encodings)?;
     // Each once here and once padded inside the kernel.
     let width: usize = learned.iter().map(Preprocess::width).sum();
     reserve(bytes.saturating_add(16 * rows as u64 * width as u64))?;
     learned.into_iter().map(|p| p.apply(frame).map(|x| (p, x))).collect()
-}
-
-/// Where a target column has its origin, and its unit.
-#[derive(Clone, Copy)]
-struct Unit {
-    mean: f64,
-    size: f64,
-}
-
-/// What the ridge is solved for: 0/1 columns of classes; numbers less their mean, in units of their standard deviation, so that
-/// neither a large offset nor a small scale costs digits. Mean and unit of each column.
-fn standardised(target: &Target) -> Result<(Mat<f64>, Vec<Unit>)> {
-    let values = match target {
-        Target::Classes { labels, codes, .. } => {
-            return Ok((one_hot(codes, labels.len())?, vec![Unit { mean: 0.0, size: 1.0 }; labels.len()]));
-        }
-        Target::Numbers { values, .. } => values,
-    };
-    let column = |j: usize| -> Vec<f64> { (0..values.rows()).map(|i| values[(i, j)]).collect() };
-    let unit = |(mean, deviation): (f64, f64)| Unit { mean, size: if deviation == 0.0 { 1.0 } else { deviation } };
-    let units: Vec<Unit> = (0..values.cols()).map(|j| unit(moments(&column(j)))).collect();
-    if let Some(j) = units.iter().position(|u| !(u.mean.is_finite() && u.size.is_normal())) {
-        let found = format!("mean {:e}, standard deviation {:e}", units[j].mean, units[j].size);
-        return Err(invalid(&format!("target column {j}"), "a spread that can be standardised", &found, "rescale it"));
-    }
-    Ok((Mat::from_fn(values.rows(), values.cols(), |i, j| (values[(i, j)] - units[j].mean) / units[j].size), units))
-}
-
-/// Puts a solution for standardised targets in their own units.
-fn restore(fitted: &mut DualFit, units: &[Unit]) {
-    for (j, &Unit { mean, size }) in units.iter().enumerate() {
-        fitted.intercept[j] = mean + size * fitted.intercept[j];
-        for i in 0..fitted.coefficients.rows() {
-            fitted.coefficients[(i, j)] *= size;
-            fitted.point.loo[(i, j)] = mean + size * fitted.point.loo[(i, j)];
-        }
-    }
 }
 
 fn check(frame: &Frame, target: &Target) -> Result<()> {
@@ -325,7 +330,7 @@ pub fn shuffled(rows: usize, seed: u64) -> Vec<usize> {
 }
 
 /// A random part of the rows in ascending order; `None`: all. Classes keep at least two members where they have them.
-fn draw(rows: usize, wanted: usize, target: &Target, seed: u64) -> Option<Vec<usize>> {
+pub(super) fn draw(rows: usize, wanted: usize, target: &Target, seed: u64) -> Option<Vec<usize>> {
     if wanted >= rows {
         return None;
     }

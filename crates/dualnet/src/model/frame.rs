@@ -95,6 +95,26 @@ impl Frame {
         Self::new((0..x.cols()).map(column).collect())
     }
 
+    /// The rows of one frame after those of another; all have the same columns.
+    pub(super) fn concatenated(frames: Vec<Frame>) -> Result<Self> {
+        let mut frames = frames.into_iter();
+        let Some(mut all) = frames.next() else { return Self::new(Vec::new()) };
+        for frame in frames {
+            all.rows += frame.rows;
+            if frame.columns.len() != all.columns.len() {
+                return Err(mixed(&all, &frame));
+            }
+            for (column, more) in all.columns.iter_mut().zip(frame.columns) {
+                match (&mut column.values, more.values) {
+                    (Values::Numbers(v), Values::Numbers(more_values)) if column.name == more.name => v.extend(more_values),
+                    (Values::Words(v), Values::Words(more_values)) if column.name == more.name => v.extend(more_values),
+                    _ => return Err(mixed_column(&column.name, &more.name)),
+                }
+            }
+        }
+        Ok(all)
+    }
+
     /// Number of rows.
     pub fn rows(&self) -> usize {
         self.rows
@@ -112,5 +132,22 @@ impl Frame {
         let columns =
             self.columns.iter().map(|c| Column { name: c.name.clone(), values: c.values.select(rows) }).collect();
         Frame { columns, rows: rows.len() }
+    }
+}
+
+fn mixed(first: &Frame, other: &Frame) -> Error {
+    Error::Shape {
+        what: "columns of a batch".into(),
+        expected: format!("{}, as in the first batch", first.columns.len()),
+        found: other.columns.len().to_string(),
+    }
+}
+
+fn mixed_column(first: &str, other: &str) -> Error {
+    Error::Invalid {
+        what: format!("column {first:?} of a batch"),
+        expected: "the name and type it had in the first batch".into(),
+        found: format!("{other:?}"),
+        hint: "every batch must have the same columns".into(),
     }
 }

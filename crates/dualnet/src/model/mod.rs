@@ -12,22 +12,31 @@
 //! # Ok::<(), dualnet::Error>(())
 //! ```
 
+pub mod batches;
 pub mod bins;
+pub mod bundled;
 pub mod candidates;
 pub mod dates;
-pub mod exact;
+mod exact;
+mod features;
 pub mod fit;
+pub mod fitted;
 pub mod frame;
 pub mod metrics;
+mod outputs;
 pub mod preprocess;
 pub mod saved;
 pub mod target;
+mod units;
 
+pub use batches::{Batches, InMemory};
 pub use bins::Bins;
+pub use bundled::{BundledOptions, FeatureReport, fit_bundled, plan_bundled};
 pub use candidates::{Candidate, KernelChoice, KernelKind, NetChoice, candidates};
 pub use dates::looks_like_dates;
-pub use exact::{Intervals, Model, Prediction};
+pub use features::FeaturePrecision;
 pub use fit::{FitOptions, Plan, Report, Tried, fit, plan, shuffled};
+pub use fitted::{Intervals, Model, Prediction};
 pub use frame::{Column, Frame, Values};
 pub use metrics::Metrics;
 pub use preprocess::{Encoding, InputKind, Preprocess};

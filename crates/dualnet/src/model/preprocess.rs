@@ -16,6 +16,12 @@ use serde::{Deserialize, Serialize};
 /// Standardised columns end here: a few outliers must not own the kernel.
 const CLIP: f64 = 3.0;
 
+/// Widest code of binned columns that is tried: beyond it, it costs more than it brings.
+const MAX_BINNED: usize = 4096;
+
+/// Rows encoded together.
+const ROWS: usize = 64;
+
 /// Most levels of a column of words.
 pub const MAX_LEVELS: usize = 1000;
 
@@ -109,6 +115,21 @@ impl Preprocess {
         Ok(this)
     }
 
+    /// Learns each of `encodings` that shows the rows otherwise than those before it: what gives the same numbers, or a code wider
+    /// than [`MAX_BINNED`], would cost and bring nothing.
+    pub(super) fn learn_each(frame: &Frame, encodings: &[Encoding]) -> Result<Vec<Self>> {
+        let mut learned: Vec<Self> = Vec::new();
+        for &encoding in encodings {
+            let preprocess = Self::learn(frame, encoding)?;
+            let repeats = learned.iter().any(|other| other.same_code(&preprocess));
+            let wide = encoding == Encoding::Binned && preprocess.width() > MAX_BINNED;
+            if learned.is_empty() || !repeats && !wide {
+                learned.push(preprocess);
+            }
+        }
+        Ok(learned)
+    }
+
     fn learn_numbers(&mut self, name: &str, values: &[f64]) -> Result<()> {
         if values.iter().all(|x| x == &values[0]) {
             self.dropped.push((name.into(), "constant".into()));
@@ -178,7 +199,7 @@ impl Preprocess {
     }
 
     /// Whether both give the same numbers, whatever their encodings are called.
-    pub(super) fn same_code(&self, other: &Self) -> bool {
+    fn same_code(&self, other: &Self) -> bool {
         self.steps == other.steps && self.factor == other.factor
     }
 
@@ -244,13 +265,16 @@ impl Preprocess {
     /// The numbers of new rows (n x width). Columns are found by name; others are ignored. A level never seen is all zeros.
     pub fn apply(&self, frame: &Frame) -> Result<Mat<f64>> {
         let mut out = Mat::zeros(frame.rows(), self.width);
-        let mut at = 0;
-        for step in &self.steps {
-            let (code, next) = (step.of(frame)?, at + step.width());
-            for i in 0..frame.rows() {
-                code.write(i, &mut out.row_mut(i)[at..next]);
+        let codes = self.steps.iter().map(|step| step.of(frame)).collect::<Result<Vec<_>>>()?;
+        // Some rows at a time: column by column, every entry of a wide matrix would be a cache miss.
+        for first in (0..frame.rows()).step_by(ROWS) {
+            let rows = first..frame.rows().min(first + ROWS);
+            let mut at = 0;
+            for code in &codes {
+                let next = at + code.step.width();
+                rows.clone().for_each(|i| code.write(i, &mut out.row_mut(i)[at..next]));
+                at = next;
             }
-            at = next;
         }
         out.as_mut_slice().iter_mut().for_each(|x| *x *= self.factor);
         out.as_ref().check_finite("the preprocessed input")?;

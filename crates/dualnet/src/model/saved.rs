@@ -1,20 +1,24 @@
 //! A model as a description and named arrays, for whoever stores them.
 
 use super::candidates::KernelKind;
-use super::exact::{Model, Outputs};
+use super::exact::Exact;
+use super::features::{Features, TowerDescription};
 use super::fit::Report;
+use super::fitted::{Model, Solution};
 use super::invalid;
+use super::outputs::Outputs;
 use super::preprocess::Preprocess;
 use crate::error::{Error, Result};
 use crate::kernel::DenseKernel;
 use crate::linalg::Mat;
 use crate::net::Net;
+use crate::resources::Resources;
 use crate::ridge::{Calibration, IntervalCalibration, Width};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-/// Version of the description.
-const FORMAT: u32 = 1;
+/// Version of the description: 1 had exact models alone.
+const FORMAT: u32 = 2;
 
 /// A named array.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,12 +45,20 @@ pub struct Parts {
 struct Description {
     format: u32,
     version: String,
-    net: serde_json::Value,
-    kernel: KernelKind,
+    #[serde(flatten)]
+    solution: SolutionDescription,
     preprocess: Preprocess,
     target: TargetDescription,
     lambda_absolute: f64,
     report: Report,
+}
+
+/// Its fields stand beside the others; which of the two it is follows from the fields, as in format 1.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum SolutionDescription {
+    Exact { net: serde_json::Value, kernel: KernelKind },
+    Features { tower: TowerDescription },
 }
 
 #[derive(Serialize, Deserialize)]
@@ -69,21 +81,30 @@ impl Model {
                 Tensor { name: "bias".into(), shape: vec![labels.len()], data: calibration.bias.clone() },
             ),
         };
-        let net = serde_json::from_str(&self.net.to_json()).map_err(|e| damaged("net", &e.to_string()))?;
+        let (solution, lambda_absolute, [first, second]) = match &self.solution {
+            Solution::Exact(exact) => {
+                let net = serde_json::from_str(&exact.net.to_json()).map_err(|e| damaged("net", &e.to_string()))?;
+                let arrays = [tensor("x", exact.x.clone()), tensor("coefficients", exact.coefficients.clone())];
+                (SolutionDescription::Exact { net, kernel: exact.kernel }, exact.lambda_absolute, arrays)
+            }
+            Solution::Features(features) => {
+                let arrays = [tensor("anchors", features.anchors.clone()), tensor("theta", features.theta.clone())];
+                let tower = features.tower.clone();
+                (SolutionDescription::Features { tower }, features.lambda_absolute, arrays)
+            }
+        };
         let description = Description {
             format: FORMAT,
             version: env!("CARGO_PKG_VERSION").into(),
-            net,
-            kernel: self.kernel,
+            solution,
             preprocess: self.preprocess.clone(),
             target,
-            lambda_absolute: self.lambda_absolute,
+            lambda_absolute,
             report: self.report.clone(),
         };
         let intercept =
             Tensor { name: "intercept".into(), shape: vec![self.intercept.len()], data: self.intercept.clone() };
-        let tensors =
-            vec![tensor("x", self.x.clone()), tensor("coefficients", self.coefficients.clone()), intercept, extra];
+        let tensors = vec![first, second, intercept, extra];
         let json = serde_json::to_value(&description).map_err(|e| damaged("description", &e.to_string()))?;
         Ok(Parts { json, tensors })
     }
@@ -93,7 +114,7 @@ impl Model {
     /// # Errors
     /// Another format; a field of the description that is missing or not what dualnet writes; arrays missing, left over, of shapes
     /// that do not fit, or with entries that are not finite; a net that cannot read the inputs.
-    pub fn from_parts(parts: Parts) -> Result<Self> {
+    pub fn from_parts(parts: Parts, resources: &Resources) -> Result<Self> {
         check_format(&parts.json)?;
         let fields = Fields(&parts.json);
         let preprocess: Preprocess = fields.get("preprocess")?;
@@ -101,37 +122,74 @@ impl Model {
         let lambda_absolute: f64 = fields.get("lambda_absolute")?;
         expect(lambda_absolute >= 0.0, &place("lambda_absolute"), "a number from 0", &lambda_absolute.to_string())?;
         let mut tensors = parts.tensors;
-        let x = take(&mut tensors, "x", &[None, Some(preprocess.width())])?;
-        let n = x.rows();
-        expect(n >= 2, "array x of the model", "at least two rows", &n.to_string())?;
         let intercept = take(&mut tensors, "intercept", &[None])?.into_vec();
-        let k = intercept.len();
-        let coefficients = take(&mut tensors, "coefficients", &[Some(n), Some(k)])?;
-        let outputs = outputs(fields.get("target")?, (n, k), lambda_absolute, &mut tensors)?;
+        let width = preprocess.width();
+        let solution = match parts.json.get("tower") {
+            None => exact(&fields, (width, intercept.len()), lambda_absolute, &mut tensors)?,
+            Some(_) => features(&fields, (width, intercept.len()), lambda_absolute, &mut tensors, resources)?,
+        };
+        let outputs = outputs(fields.get("target")?, (rows(&solution), intercept.len()), lambda_absolute, &mut tensors)?;
         if let Some(extra) = tensors.first() {
             return Err(damaged(&format!("array {}", extra.name), "an array that no part of the model asks for"));
         }
-        let net = Net::from_json(&fields.get::<serde_json::Value>("net")?.to_string())?;
-        DenseKernel::new(&net, preprocess.width())?;
-        let report: Report = fields.get("report")?;
-        let kernel = fields.get("kernel")?;
-        Ok(Self { net, kernel, preprocess, outputs, x, coefficients, intercept, lambda_absolute, report })
+        let mut report: Report = fields.get("report")?;
+        if report.loo_rows == 0 {
+            // Format 1 left all rows out and did not say so.
+            report.loo_rows = report.n_train;
+        }
+        Ok(Self { preprocess, outputs, solution, intercept, report })
     }
+}
+
+/// Rows that were left out, where the solution says how many.
+fn rows(solution: &Solution) -> Option<usize> {
+    match solution {
+        Solution::Exact(exact) => Some(exact.x.rows()),
+        Solution::Features(_) => None,
+    }
+}
+
+/// An exact solution for inputs of `width` columns and k outputs.
+fn exact(fields: &Fields<'_>, (width, k): (usize, usize), lambda_absolute: f64, tensors: &mut Vec<Tensor>) -> Result<Solution> {
+    let x = take(tensors, "x", &[None, Some(width)])?;
+    let n = x.rows();
+    expect(n >= 2, "array x of the model", "at least two rows", &n.to_string())?;
+    let coefficients = take(tensors, "coefficients", &[Some(n), Some(k)])?;
+    let net = Net::from_json(&fields.get::<serde_json::Value>("net")?.to_string())?;
+    DenseKernel::new(&net, width)?;
+    let kernel = fields.get("kernel")?;
+    Ok(Solution::Exact(Box::new(Exact { net, kernel, x, coefficients, lambda_absolute })))
+}
+
+/// A solution in features, whose tower is drawn again.
+fn features(
+    fields: &Fields<'_>,
+    (width, k): (usize, usize),
+    lambda_absolute: f64,
+    tensors: &mut Vec<Tensor>,
+    resources: &Resources,
+) -> Result<Solution> {
+    let tower: TowerDescription = fields.get("tower")?;
+    let anchors = take(tensors, "anchors", &[None, Some(width)])?;
+    expect(anchors.rows() >= 2, "array anchors of the model", "at least two rows", &anchors.rows().to_string())?;
+    let theta = take(tensors, "theta", &[Some(tower.net.features), Some(k)])?;
+    let map = tower.draw(anchors.as_ref(), resources)?;
+    Ok(Solution::Features(Box::new(Features { tower, anchors, map, theta, lambda_absolute })))
 }
 
 fn check_format(json: &serde_json::Value) -> Result<()> {
     let found = json.get("format");
-    if found.and_then(serde_json::Value::as_u64) == Some(u64::from(FORMAT)) {
+    if found.and_then(serde_json::Value::as_u64).is_some_and(|f| (1..=u64::from(FORMAT)).contains(&f)) {
         return Ok(());
     }
     let found = found.map_or("none".into(), |f| f.to_string());
-    Err(invalid(&place("format"), &FORMAT.to_string(), &found, "use the version of dualnet that wrote it"))
+    Err(invalid(&place("format"), &format!("1 to {FORMAT}"), &found, "use the version of dualnet that wrote it"))
 }
 
-/// What the outputs are of a model of n rows and k outputs.
+/// What the outputs are of a model of k outputs, of which n rows were left out (`None`: some).
 fn outputs(
     target: TargetDescription,
-    (n, k): (usize, usize),
+    (n, k): (Option<usize>, usize),
     lambda_absolute: f64,
     tensors: &mut Vec<Tensor>,
 ) -> Result<Outputs> {
@@ -140,7 +198,7 @@ fn outputs(
             expect(names.len() == k, &place("target names"), &k.to_string(), &names.len().to_string())?;
             let (lambda, found) = (lambda_absolute.to_string(), noise.to_string());
             expect(noise == lambda_absolute, &place("target noise"), &lambda, &found)?;
-            let residuals = take(tensors, "residuals", &[Some(k), Some(n)])?;
+            let residuals = take(tensors, "residuals", &[Some(k), n])?;
             let residuals = (0..k).map(|j| residuals.row(j).to_vec()).collect();
             Ok(Outputs::Numbers { names, intervals: IntervalCalibration::from_parts(width, residuals, noise)? })
         }

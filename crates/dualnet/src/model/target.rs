@@ -166,6 +166,42 @@ impl Target {
             Target::Classes { labels, .. } => labels.len(),
         }
     }
+    /// The targets of some rows after those of others; all have the same names and classes.
+    pub(super) fn concatenated(targets: Vec<Target>) -> Result<Self> {
+        let mut targets = targets.into_iter();
+        let Some(first) = targets.next() else {
+            return Err(invalid("the target", "at least one row", "none", "check the file"));
+        };
+        let mixed = || invalid("the target of a batch", "the names and classes of the first batch", "others", "read all batches alike");
+        match first {
+            Target::Numbers { names, values } => {
+                let (mut rows, cols) = (values.rows(), values.cols());
+                let mut all = values.into_vec();
+                for target in targets {
+                    match target {
+                        Target::Numbers { names: more, values } if more == names && values.cols() == cols => {
+                            rows += values.rows();
+                            all.extend(values.into_vec());
+                        }
+                        _ => return Err(mixed()),
+                    }
+                }
+                Ok(Target::Numbers { names, values: Mat::from_vec(rows, cols, all)? })
+            }
+            Target::Classes { name, labels, mut codes } => {
+                for target in targets {
+                    match target {
+                        Target::Classes { name: n, labels: l, codes: more } if n == name && l == labels => {
+                            codes.extend(more);
+                        }
+                        _ => return Err(mixed()),
+                    }
+                }
+                Ok(Target::Classes { name, labels, codes })
+            }
+        }
+    }
+
     /// The rows named, in that order; classes keep their numbers.
     pub fn select(&self, rows: &[usize]) -> Target {
         match self {

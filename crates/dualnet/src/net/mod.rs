@@ -38,6 +38,8 @@ use std::str::FromStr;
 use tree::Tree;
 use walk::Walk;
 
+pub(crate) use preset::activation_named;
+
 /// A network that can be interpreted: every parameter in range, every layer with an input it can work on.
 ///
 /// The rules besides ranges:

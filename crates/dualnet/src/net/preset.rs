@@ -44,19 +44,7 @@ fn fully_connected(name: &str, activation: &str, depth: &str) -> Result<Vec<Laye
         return Err(refuse(at(), problem, "write fc-ACTIVATION-DEPTH, for example fc-relu-3"));
     };
     check_count(|| format!("{}: depth", at()), depth, 1, MAX_DEPTH)?;
-    let activation = match activations::read(activation, &Keys::none("")) {
-        Ok(Some(activation)) => activation,
-        Ok(None) => {
-            let names: Vec<&str> = ACTIVATIONS.iter().map(|(name, _)| *name).collect();
-            let problem = format!("unknown activation {}", quote(activation));
-            return Err(refuse(at(), problem, suggest(activation, &names, "activations")));
-        }
-        Err(Error::Net { at: key, .. }) => {
-            let problem = format!("{activation} needs the key {key}, which a preset cannot give");
-            return Err(refuse(at(), problem, "write a net file"));
-        }
-        Err(other) => return Err(other),
-    };
+    let activation = activation_named(&at(), activation)?;
     let mut layers = Vec::with_capacity(2 * depth + 1);
     for _ in 0..depth {
         layers.push(dense());
@@ -64,6 +52,22 @@ fn fully_connected(name: &str, activation: &str, depth: &str) -> Result<Vec<Laye
     }
     layers.push(dense());
     Ok(layers)
+}
+
+/// The activation of that name with its defaults; `at` says where the name stands.
+pub(crate) fn activation_named(at: &str, name: &str) -> Result<Activation> {
+    match activations::read(name, &Keys::none("")) {
+        Ok(Some(activation)) => Ok(activation),
+        Ok(None) => {
+            let names: Vec<&str> = ACTIVATIONS.iter().map(|(name, _)| *name).collect();
+            Err(refuse(at, format!("unknown activation {}", quote(name)), suggest(name, &names, "activations")))
+        }
+        Err(Error::Net { at: key, .. }) => {
+            let problem = format!("{name} needs the key {key}, which a preset cannot give");
+            Err(refuse(at, problem, "write a net file"))
+        }
+        Err(other) => Err(other),
+    }
 }
 
 /// Three blocks of 3x3 convolutions with ReLU, halved twice (Shankar et al. 2020, "Neural kernels without tangents"). There the

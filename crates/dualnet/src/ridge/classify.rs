@@ -34,6 +34,12 @@ pub fn one_hot(labels: &[usize], classes: usize) -> Result<Mat<f64>> {
             hint: "check the target column, and that the data are not sorted and cut".into(),
         });
     }
+    one_hot_columns(labels, classes)
+}
+
+/// [`one_hot`] of some samples of many, which may all be of one class.
+pub(crate) fn one_hot_columns(labels: &[usize], classes: usize) -> Result<Mat<f64>> {
+    check_labels(labels, classes)?;
     Ok(Mat::from_fn(labels.len(), classes, |i, j| if labels[i] == j { 1.0 } else { 0.0 }))
 }
 

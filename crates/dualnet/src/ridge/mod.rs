@@ -16,6 +16,7 @@ pub mod source;
 pub mod statistics;
 mod stream;
 
+pub(crate) use classify::one_hot_columns;
 pub use classify::{Calibration, ClassScores, argmax, one_hot};
 pub use dual::{DualFit, DualPath};
 pub use interval::{IntervalCalibration, Width};

@@ -1,6 +1,7 @@
 //! Models as a whole: preprocessing, the choice, the solution, what is predicted and what is saved.
 #![allow(clippy::unwrap_used)]
 
+mod bundled;
 mod data;
 mod fit;
 mod hostile;

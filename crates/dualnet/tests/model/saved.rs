@@ -27,7 +27,7 @@ fn through_text(parts: Parts) -> Parts {
 #[test]
 fn parts_give_the_same_bits() {
     for (x, model) in models() {
-        let again = Model::from_parts(through_text(model.to_parts().unwrap())).unwrap();
+        let again = Model::from_parts(through_text(model.to_parts().unwrap()), &one()).unwrap();
         assert_eq!(again.report(), model.report());
         assert_eq!(again.predict(&x, Some(0.7), &one()).unwrap(), model.predict(&x, Some(0.7), &one()).unwrap());
         assert_eq!(again.to_parts().unwrap(), model.to_parts().unwrap());
@@ -44,7 +44,7 @@ fn damaged_arrays_are_errors_that_name_them() {
             let with = |change: &dyn Fn(&mut Vec<Tensor>)| {
                 let mut parts = whole.clone();
                 change(&mut parts.tensors);
-                Model::from_parts(parts).unwrap_err().to_string()
+                Model::from_parts(parts, &one()).unwrap_err().to_string()
             };
             let errors = [
                 with(&|t| drop(t.remove(at))),
@@ -69,7 +69,7 @@ fn damaged_arrays_are_errors_that_name_them() {
 #[test]
 fn damaged_fields_are_errors_that_name_them() {
     let damages = [
-        ("/format", json!(2)),
+        ("/format", json!(3)),
         ("/format", json!("1")),
         ("/kernel", json!("both")),
         ("/net", json!({"layers": ["dense", "blur"]})),
@@ -103,7 +103,7 @@ fn damaged_fields_are_errors_that_name_them() {
             let mut parts = whole.clone();
             let Some(place) = parts.json.pointer_mut(pointer) else { unreachable!("no {pointer}") };
             *place = value;
-            let Err(error) = Model::from_parts(parts) else { unreachable!("{pointer} was taken") };
+            let Err(error) = Model::from_parts(parts, &one()) else { unreachable!("{pointer} was taken") };
             let error = error.to_string();
             let field = pointer.split('/').nth(1).unwrap();
             assert!(error.contains(field) || field == "net", "{pointer}: {error}");
@@ -111,7 +111,7 @@ fn damaged_fields_are_errors_that_name_them() {
         for field in ["format", "net", "kernel", "preprocess", "target", "lambda_absolute", "report"] {
             let mut parts = whole.clone();
             parts.json.as_object_mut().unwrap().remove(field);
-            let error = Model::from_parts(parts).unwrap_err().to_string();
+            let error = Model::from_parts(parts, &one()).unwrap_err().to_string();
             assert!(error.contains(&format!("model.json: {field}")), "{error}");
         }
     }
@@ -165,7 +165,7 @@ proptest! {
         let mut parts = model.to_parts().unwrap();
         let mut at = place;
         replace(&mut parts.json, &mut at, &new);
-        if let Ok(changed) = Model::from_parts(parts) {
+        if let Ok(changed) = Model::from_parts(parts, &one()) {
             let _ = changed.to_parts().unwrap();
             if let Ok(prediction) = changed.predict(x, Some(0.7), &one()) {
                 let text = format!("{prediction:?}");

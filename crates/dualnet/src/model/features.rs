@@ -1,0 +1,116 @@
+//! A solution in the primal: f(x) = intercept + Phi(x) Theta, Phi the tower of a bundled net.
+
+use super::invalid;
+use crate::error::Result;
+use crate::features::{FeatureMap, TILE, transform_into};
+use crate::kernel::Float;
+use crate::linalg::{Mat, MatRef, Update, gemm_nn_parallel};
+use crate::random::GENERATOR;
+use crate::resources::Resources;
+use crate::snnk::{BundledNet, Directions, TowerOptions, bundled_tower};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// Rows mapped at a time: whole tiles, so that the memory of their features stays bounded.
+const BATCH: usize = 16 * TILE;
+
+/// The precision features are computed in; sums and solutions are always double.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FeaturePrecision {
+    /// Single: half the memory and time.
+    F32,
+    /// Double.
+    F64,
+}
+
+/// All that a tower is drawn from: the same description gives the same bits on the same instruction set.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct TowerDescription {
+    pub net: BundledNet,
+    pub directions: Directions,
+    /// Standard deviation of a projection before the activation, in units of that of the biases (of a radian, where phases are uniform).
+    pub scale: f64,
+    pub precision: FeaturePrecision,
+    pub seed: u64,
+    pub generator: u32,
+}
+
+/// A tower in the precision of its description.
+#[derive(Clone, Debug)]
+pub(super) enum Map {
+    F32(Arc<dyn FeatureMap<f32>>),
+    F64(Arc<dyn FeatureMap<f64>>),
+}
+
+impl TowerDescription {
+    /// Draws the tower for preprocessed rows of which `anchors` are some.
+    pub fn draw(&self, anchors: MatRef<'_, f64>, resources: &Resources) -> Result<Map> {
+        if self.generator != GENERATOR {
+            let (expected, found) = (GENERATOR.to_string(), self.generator.to_string());
+            let hint = "use the version of dualnet that wrote the model";
+            return Err(invalid("the generator of the tower", &expected, &found, hint));
+        }
+        let options = TowerOptions { directions: self.directions, scale: self.scale };
+        let seeded = resources.clone().with_seed(self.seed);
+        Ok(match self.precision {
+            FeaturePrecision::F32 => Map::F32(Arc::new(bundled_tower::<f32>(&self.net, options, anchors, &seeded)?)),
+            FeaturePrecision::F64 => Map::F64(Arc::new(bundled_tower::<f64>(&self.net, options, anchors, &seeded)?)),
+        })
+    }
+}
+
+/// A tower and the matrix on top of it.
+#[derive(Clone, Debug)]
+pub(super) struct Features {
+    pub tower: TowerDescription,
+    /// Preprocessed training rows that the tower is drawn from.
+    pub anchors: Mat<f64>,
+    pub map: Map,
+    /// (m, outputs).
+    pub theta: Mat<f64>,
+    pub lambda_absolute: f64,
+}
+
+impl Features {
+    /// Values (rows x outputs) of preprocessed rows.
+    pub fn values(&self, x: &Mat<f64>, intercept: &[f64], resources: &Resources) -> Result<Mat<f64>> {
+        let mut values = Mat::zeros(x.rows(), intercept.len());
+        for start in (0..x.rows()).step_by(BATCH) {
+            let end = x.rows().min(start + BATCH);
+            let phi = self.map.features(x.as_ref().block(start..end, 0..x.cols())?, resources)?;
+            let mut out = Mat::from_fn(phi.rows(), intercept.len(), |_, j| intercept[j]);
+            gemm_nn_parallel(resources, out.as_mut(), Update::Add, 1.0, phi.as_ref(), self.theta.as_ref())?;
+            for i in start..end {
+                values.row_mut(i).copy_from_slice(out.row(i - start));
+            }
+            resources.progress.update("predicting", end as u64, x.rows() as u64);
+        }
+        Ok(values)
+    }
+}
+
+impl Map {
+    /// Features in double precision, rows of zeros added up to whole tiles: a product with them then takes the same path for a
+    /// row whatever else is in the batch.
+    pub fn features(&self, x: MatRef<'_, f64>, resources: &Resources) -> Result<Mat<f64>> {
+        match self {
+            Map::F32(map) => whole_tiles::<f32>(map.as_ref(), x, resources),
+            Map::F64(map) => whole_tiles::<f64>(map.as_ref(), x, resources),
+        }
+    }
+}
+
+fn whole_tiles<T: Float>(map: &dyn FeatureMap<T>, x: MatRef<'_, f64>, resources: &Resources) -> Result<Mat<f64>> {
+    let rows = x.rows().next_multiple_of(TILE);
+    let mut phi = Mat::<T>::zeros(x.rows(), map.dim());
+    transform_into(map, converted(x).as_ref(), phi.as_mut(), resources)?;
+    let mut wide = Mat::zeros(rows, map.dim());
+    wide.as_mut_slice().iter_mut().zip(phi.as_slice()).for_each(|(w, x)| *w = x.to_f64());
+    Ok(wide)
+}
+
+/// The nearest numbers of precision `T`.
+pub(super) fn converted<T: Float>(x: MatRef<'_, f64>) -> Mat<T> {
+    Mat::from_fn(x.rows(), x.cols(), |i, j| T::from_f64(x.row(i)[j]))
+}
