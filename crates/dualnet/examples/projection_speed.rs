@@ -58,7 +58,9 @@ fn seconds(kind: ProjectionKind, d: usize, repeats: usize) -> Result<[f64; 3]> {
 
 fn projections() -> Result<()> {
     println!("{ROWS} rows, m = d, f32, ms");
-    println!("     d   draw: matrix  structured   1 thread: matrix  structured  ratio   2 threads: matrix  structured  ratio");
+    println!(
+        "     d   draw: matrix  structured   1 thread: matrix  structured  ratio   2 threads: matrix  structured  ratio"
+    );
     for d in [256, 512, 1024, 2048, 4096, 8192] {
         let repeats = (8192 / d).clamp(3, 20);
         let matrix = seconds(ProjectionKind::Gaussian, d, repeats)?.map(|s| 1e3 * s);
@@ -141,7 +143,10 @@ fn transform<T: Element>(level: u32, isa: Isa) -> Result<f64> {
 fn transforms<T: Element>() -> Result<()> {
     for isa in Isa::available() {
         let peak = peak::<T>(isa)?;
-        println!("\nWalsh-Hadamard transform, {}, {isa:?}: {peak:.0} additions a ns at most", std::any::type_name::<T>());
+        println!(
+            "\nWalsh-Hadamard transform, {}, {isa:?}: {peak:.0} additions a ns at most",
+            std::any::type_name::<T>()
+        );
         println!("     n         ns   ns / (n log2 n)   share of additions   GB/s read and written");
         for level in 8..=20 {
             let ns = transform::<T>(level, isa)?;
@@ -150,7 +155,12 @@ fn transforms<T: Element>() -> Result<()> {
             let low = (128 / size_of::<T>() as u32 * 4).ilog2();
             let passes = 1 + level.saturating_sub(low).div_ceil(3);
             let bytes = f64::from(2 * passes) * (size_of::<T>() << level) as f64;
-            println!("  2^{level:<3} {ns:>11.1} {:>17.4} {:>18.0} % {:>23.0}", ns / work, 100.0 * work / ns / peak, bytes / ns);
+            println!(
+                "  2^{level:<3} {ns:>11.1} {:>17.4} {:>18.0} % {:>23.0}",
+                ns / work,
+                100.0 * work / ns / peak,
+                bytes / ns
+            );
         }
     }
     Ok(())
