@@ -31,7 +31,7 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
 
 /// The product with Sylvester's matrix, whose entry (j, k) is -1 to the number of ones that j and k share.
 fn sylvester(x: &[f64]) -> Vec<f64> {
-    let sign = |j: usize, k: usize| if (j & k).count_ones() % 2 == 0 { 1.0 } else { -1.0 };
+    let sign = |j: usize, k: usize| if (j & k).count_ones().is_multiple_of(2) { 1.0 } else { -1.0 };
     (0..x.len()).map(|j| (0..x.len()).map(|k| sign(j, k) * x[k]).sum()).collect()
 }
 
@@ -58,7 +58,7 @@ fn transforms_are_products_with_sylvesters_matrix() -> Result<()> {
             let size = dot(&x, &x).sqrt();
             for i in 0..x.len() {
                 assert!(
-                    (found[i] - expected[i]).abs() <= 1e-15 * size * f64::from(level as u32 + 1),
+                    (found[i] - expected[i]).abs() <= 1e-14 * size * f64::from(level as u32 + 1),
                     "{isa:?} 2^{level}"
                 );
                 let off = (f64::from(single[i]) - expected[i]).abs();
@@ -145,34 +145,29 @@ proptest! {
 
 // ---- Projections ----
 
-/// Entries of G over many seeds: mean 0, E g_k g_l = 1 for k = l and 0 otherwise, within 4.5 standard errors of 300 or so figures.
+/// Means of g_k and of g_k g_l over the rows of a projection, over many seeds: 0, 1 for k = l and 0 otherwise, within 4.5 standard errors,
+/// which one of these 252 figures exceeds once in 600 runs. Rows of a block are dependent, so the spread is that between seeds.
 #[test]
 fn rows_have_mean_zero_and_covariance_one() {
     let seeds = 1500;
-    for kind in KINDS {
-        for d in [3, 8] {
-            let m = 2 * d + 1;
-            let count = (seeds * m) as f64;
-            let (mut sums, mut squares) = (vec![0.0; d * (d + 1)], vec![0.0; d * (d + 1)]);
-            for seed in 0..seeds {
-                let g = draw::<f64>(kind, m, d, seed as u64).to_mat();
-                for j in 0..m {
-                    for k in 0..d {
-                        for l in 0..=d {
-                            let value = g[(j, k)] * if l == d { 1.0 } else { g[(j, l)] };
-                            sums[k * (d + 1) + l] += value;
-                            squares[k * (d + 1) + l] += value * value;
-                        }
-                    }
-                }
-            }
-            for (i, (sum, square)) in sums.iter().zip(&squares).enumerate() {
+    for (kind, d) in KINDS.into_iter().flat_map(|kind| [(kind, 3), (kind, 8)]) {
+        let m = 2 * d + 1;
+        let (mut sums, mut squares) = (vec![0.0; d * (d + 1)], vec![0.0; d * (d + 1)]);
+        for seed in 0..seeds {
+            let g = draw::<f64>(kind, m, d, seed).to_mat();
+            for i in 0..sums.len() {
                 let (k, l) = (i / (d + 1), i % (d + 1));
-                let (mean, expected) = (sum / count, if k == l { 1.0 } else { 0.0 });
-                let error = ((square / count - mean * mean) / count).sqrt();
-                // Rows of a block are dependent, though uncorrelated; their products were never seen to spread wider.
-                assert!((mean - expected).abs() < 4.5 * error, "{kind:?} d = {d} ({k}, {l}): {mean} +- {error}");
+                let product = |j| g[(j, k)] * if l == d { 1.0 } else { g[(j, l)] };
+                let mean = (0..m).map(product).sum::<f64>() / m as f64;
+                sums[i] += mean;
+                squares[i] += mean * mean;
             }
+        }
+        for (i, (sum, square)) in sums.iter().zip(&squares).enumerate() {
+            let (k, l) = (i / (d + 1), i % (d + 1));
+            let (mean, expected) = (sum / seeds as f64, if k == l { 1.0 } else { 0.0 });
+            let error = ((square / seeds as f64 - mean * mean) / seeds as f64).sqrt();
+            assert!((mean - expected).abs() < 4.5 * error, "{kind:?} d = {d} ({k}, {l}): {mean} +- {error}");
         }
     }
 }
@@ -192,8 +187,8 @@ fn blocks_are_orthogonal_and_lengths_are_chi() {
                     assert!(cosine.abs() < 1e-13, "{kind:?}: rows {i} and {j}, {cosine}");
                 }
             }
-            let across = dot(g.row(0), g.row(d)) / d as f64;
-            assert!(across.abs() > 1e-9, "{kind:?}: blocks are not independent");
+            let across = dot(g.row(0), g.row(d)) / (dot(g.row(0), g.row(0)) * dot(g.row(d), g.row(d))).sqrt();
+            assert!((1e-9..0.95).contains(&across.abs()), "{kind:?}: blocks are not independent, {across}");
         }
         let (n, d) = (lengths.len() as f64, d as f64);
         let mean = lengths.iter().sum::<f64>() / n;
@@ -381,7 +376,8 @@ fn draws_differ_by_seed_and_purpose_and_not_by_threads() -> Result<()> {
         for other in
             [of(1, 6, Purpose::PROJECTION)?, of(1, 5, Purpose::PROJECTION.at_layer(1))?, of(1, 5, Purpose(40))?]
         {
-            let equal = one.as_slice().iter().zip(other.as_slice()).filter(|(a, b)| a == b).count();
+            // Some entries of structured rows are 0.
+            let equal = one.as_slice().iter().zip(other.as_slice()).filter(|(a, b)| a == b && **a != 0.0).count();
             assert!(equal < 10, "{kind:?}: {equal} equal entries");
         }
     }
