@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | [`ProjectionKind::Gaussian`] | independent | 2 d m |
 //! | [`ProjectionKind::Orthogonal`] | at right angles within blocks of d, each of the length of a normal vector | 2 d m |
-//! | [`ProjectionKind::Structured`] | products of signs and Hadamard matrices of p rows, p the power of two from d on | 3 m log2 p |
+//! | [`ProjectionKind::Structured`] | products of signs and Hadamard matrices of p rows, p the power of two from d on, at least 64 | 3 m log2 p |
 
 mod fwht;
 mod gaussian;
@@ -33,8 +33,9 @@ pub enum ProjectionKind {
     /// Blocks of d rows of a Haar-distributed orthogonal matrix, each scaled by an independent chi of d degrees of freedom. Each row by
     /// itself is normal; kernels are estimated without bias and with less variance. Drawing costs 8 d^3 / 3 operations a block.
     Orthogonal,
-    /// Products of diagonal signs and Walsh-Hadamard matrices of p rows, the power of two that holds d, without a stored matrix.
-    /// Mean 0 and covariance I hold exactly, normality only in the limit of large d: for few columns choose another.
+    /// Products of diagonal signs and Walsh-Hadamard matrices of p rows, the power of two from d on and at least 64, without a stored
+    /// matrix: r p^{-3/2} H D1 H D2 H D3. Mean 0 and covariance I hold exactly, normality only in the limit: kernels of unit vectors are
+    /// estimated with a bias of at most about 0.0002 at p = 64 and less beyond. Saves time from about 100 columns on.
     Structured,
 }
 
