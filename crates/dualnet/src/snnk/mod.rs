@@ -1,6 +1,8 @@
 //! Scalable neural network kernels: a layer f(W x + b) as a dot product Psi(W, b) Phi(x) of what is known of the parameters
 //! and what is known of the input ("Scalable Neural Network Kernels", ICLR 2024, arXiv 2310.13225).
 
+pub mod urf;
+
 use crate::error::Result;
 use crate::features::FeatureMap;
 use crate::kernel::Float;
