@@ -1,8 +1,9 @@
 //! Scalable neural network kernels: a layer f(W x + b) as a dot product Psi(W, b) Phi(x) of what is known of the parameters
 //! and what is known of the input ("Scalable Neural Network Kernels", ICLR 2024, arXiv 2310.13225).
 
-pub mod bundled;
-pub mod bundled_tower;
+mod bundled;
+mod bundled_tower;
+pub mod urf;
 
 pub use bundled::{BundledNet, Directions};
 pub use bundled_tower::{BundledTower, TowerOptions, bundled_tower};
