@@ -1,5 +1,5 @@
-//! Random and arc-cosine features: against plain loops, their expectations, scales learnt from data, the same bits everywhere,
-//! hostile input.
+//! Random and arc-cosine features: against plain loops, their expectations, scales learnt from data, the same bits
+//! everywhere, hostile input.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod conforms;
