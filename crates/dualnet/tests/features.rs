@@ -1,5 +1,5 @@
-//! Random and arc-cosine features: against plain loops, their expectations, scales learnt from data, the same bits everywhere,
-//! hostile input.
+//! Random and arc-cosine features: against plain loops, their expectations, scales learnt from data, the same bits
+//! everywhere, hostile input.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod conforms;
@@ -11,6 +11,7 @@ use dualnet::features::{
     ArcCosine, ArcCosineFeatures, ArcCosineOptions, FeatureMap, RandomFeatures, RandomOptions, ScaleTo, Scaling,
     transform,
 };
+use dualnet::linalg::{MatMut, MatRef};
 use dualnet::simd::{Isa, Real};
 use dualnet::{Error, Mat, Resources, Result};
 use proptest::prelude::*;
@@ -305,4 +306,50 @@ fn hostile_arguments_are_refused() -> Result<()> {
     assert!(ArcCosine::Threshold(f64::NAN).expected(&[1.0], &[1.0]).is_err());
     assert!(ArcCosine::Relu.expected(&[1.0, 2.0], &[1.0]).is_err());
     Ok(())
+}
+
+/// tanh, max and sign of an infinity or a NaN are finite numbers: the argument itself has to be looked at.
+#[test]
+fn arguments_out_of_range_are_named() -> Result<()> {
+    let resources = Resources::new(1)?;
+    let mut rows = Mat::from_fn(400, 2, |_, _| 1.0);
+    (rows[(300, 0)], rows[(300, 1)]) = (1e200, 1e200);
+    for (a, b) in [(1e200, 0.0), (1e200, -1e200)] {
+        let mut x = Mat::from_fn(200, 2, |_, _| 1.0);
+        (x[(150, 0)], x[(150, 1)]) = (a, b);
+        for activation in [Activation::Tanh, Activation::Relu, Activation::Sign] {
+            let map = RandomFeatures::with_rows(activation, rows.clone(), &[], &RandomOptions::default())?;
+            match transform(&map, x.as_ref(), &resources) {
+                Err(Error::Overflow { row: 150, column: 300, .. }) => {}
+                other => panic!("{:?}", other.map(drop)),
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A map that looks at the place of a row in its tile: what [`conforms`] is for.
+#[derive(Debug)]
+struct Cheat;
+
+impl FeatureMap<f64> for Cheat {
+    fn inputs(&self) -> usize {
+        1
+    }
+    fn dim(&self) -> usize {
+        1
+    }
+    fn scratch(&self) -> usize {
+        0
+    }
+    fn tile(&self, x: MatRef<'_, f64>, mut out: MatMut<'_, f64>, _: &mut [f64], _: Isa) -> Result<()> {
+        (0..x.rows()).for_each(|i| out.row_mut(i)[0] = x.row(i)[0] + i as f64 * 1e-16);
+        Ok(())
+    }
+}
+
+#[test]
+#[should_panic(expected = "alone")]
+fn a_map_that_looks_at_places_does_not_conform() {
+    conforms(&Cheat);
 }

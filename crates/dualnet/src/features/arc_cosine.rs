@@ -7,8 +7,8 @@
 //! | max(z, 0)^2 | \|x\|^2 \|y\|^2 (3 sin theta cos theta + (pi - theta)(1 + 2 cos^2 theta)) / 2 pi |
 //! | max(z, c) | an integral: [`ArcCosine::expected`] |
 //!
-//! These are half the kernels of Cho and Saul, "Kernel methods for deep learning" (2009), equations 3 to 7, which count the
-//! half-space of every projection twice.
+//! These are half the kernels of Cho and Saul, "Kernel methods for deep learning" (2009), equations 3 to 7, which count
+//! the half-space of every projection twice.
 
 use super::FeatureMap;
 use super::pointwise::{Function, Pointwise};
@@ -44,8 +44,8 @@ pub enum ArcCosine {
 impl ArcCosine {
     /// E f(g . x) f(g . y) for standard normal g: what the features of x and y multiply to on average.
     ///
-    /// With a threshold c, by Price's theorem (twice in the covariance r of z and z'): with s, t the lengths of x and y and
-    /// M(s) = E max(s z, c),
+    /// With a threshold c, by Price's theorem (twice in the covariance r of z and z'): with s, t the lengths of x and y
+    /// and M(s) = E max(s z, c),
     ///
     /// E = M(s) M(t) + r P(s z > c) P(t z > c) + integral from 0 to asin(rho) of
     /// (r - s t sin u) exp(-(h^2 + k^2 - 2 h k sin u) / (2 cos^2 u)) du / 2 pi, h = c/s, k = c/t and r = rho s t,
@@ -204,6 +204,10 @@ impl<T: Float> ArcCosineFeatures<T> {
         same_length(self.map.inputs(), x, y)?;
         let extended = |x: &[T]| extend(x, |j| self.options.scaling.factor(j), self.options.bias_std);
         Ok(self.function.of_pair(&pair_of(&extended(x), &extended(y))))
+    }
+
+    pub(crate) fn map(&self) -> &Pointwise<T> {
+        &self.map
     }
 
     /// How they were drawn.

@@ -2,6 +2,7 @@
 //!
 //! A [`FeatureMap`] maps one tile of [`TILE`] rows; [`transform`] drives it over any number of rows.
 
+mod apply;
 mod arc_cosine;
 pub(crate) mod pointwise;
 mod random;

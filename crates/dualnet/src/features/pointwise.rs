@@ -3,6 +3,7 @@
 //! A tile is computed in panels of [`PANEL`] bytes, which stay in the second-level cache between the product and the
 //! function: beside the product the function then costs its arithmetic alone.
 
+use super::apply::Apply;
 use super::scaling::Scaling;
 use super::{FeatureMap, TILE};
 use crate::activation::Activation;
@@ -11,7 +12,7 @@ use crate::kernel::Float;
 use crate::linalg::{Mat, MatMut, MatRef, Update, gemm_nt};
 use crate::random::{Draws, Purpose};
 use crate::resources::Resources;
-use crate::simd::{Element, Isa, Kernel, Lanes, Real, Vector};
+use crate::simd::Isa;
 use crate::transform::{Projection, ProjectionKind};
 use std::sync::Arc;
 
@@ -166,6 +167,10 @@ impl<T: Float> Pointwise<T> {
         }
     }
 
+    /// Is G applied without being stored?
+    pub(crate) fn is_implicit(&self) -> bool {
+        matches!(self.rows, Rows::Implicit(_))
+    }
     pub(crate) fn biases(&self) -> &[T] {
         &self.biases
     }
@@ -217,7 +222,8 @@ impl<T: Float> Pointwise<T> {
             let panel = &mut out.data_mut()[first..];
             self.product(x, MatMut::new(panel, TILE, width, stride)?, first, scratch, isa)?;
             let biases = &self.biases[first..first + width];
-            let finite = isa.run(Apply { map: self, panel, stride, width, biases, multipliers });
+            let (function, scale, factor) = (&self.function, self.scale, self.factor);
+            let finite = isa.run(Apply { function, scale, factor, panel, stride, width, biases, multipliers });
             if !finite {
                 self.product(x, MatMut::new(panel, TILE, width, stride)?, first, scratch, isa)?;
                 return Err(self.overflow(MatRef::new(panel, TILE, width, stride)?, first));
@@ -251,111 +257,6 @@ impl<T: Float> Pointwise<T> {
             column: first + column,
             hint: "scale the inputs down".into(),
         }
-    }
-}
-
-/// The function, the biases and the factors on one panel: false if an argument of the function was not finite (which
-/// max would hide: it has no NaN).
-struct Apply<'a, T> {
-    map: &'a Pointwise<T>,
-    panel: &'a mut [T],
-    stride: usize,
-    width: usize,
-    biases: &'a [T],
-    multipliers: Option<&'a [T]>,
-}
-
-impl<T: Float> Kernel for Apply<'_, T> {
-    type Output = bool;
-    #[inline(always)]
-    fn run<V: Vector>(self, simd: V) -> bool {
-        // A choice made once, not for every register, where the function is a single instruction.
-        match &self.map.function {
-            Function::Floor(threshold) => self.rows(simd, Floor(*threshold)),
-            Function::Activation(Activation::Relu) => self.rows(simd, Floor(0.0)),
-            Function::Activation(Activation::Identity) => self.rows(simd, Identity),
-            Function::Activation(activation) => self.rows(simd, General(activation)),
-        }
-    }
-}
-
-impl<T: Float> Apply<'_, T> {
-    #[inline(always)]
-    fn rows<V: Vector, P: Point>(self, simd: V, point: P) -> bool {
-        let scale = splat::<V, T>(simd, self.map.scale);
-        let factor = splat::<V, T>(simd, self.map.factor);
-        let (one, zero) = (T::from_f64(1.0), splat::<V, T>(simd, T::default()));
-        let mut wrong = zero;
-        let lanes = <T::Lanes<V> as Lanes<V, T>>::LANES;
-        let (mut z, mut bias) = ([T::default(); REGISTER], [T::default(); REGISTER]);
-        for (i, row) in self.panel.chunks_mut(self.stride).take(TILE).enumerate() {
-            let multiplier = splat::<V, T>(simd, self.multipliers.map_or(one, |m| m[i]));
-            let pairs = row[..self.width].chunks_mut(lanes).zip(self.biases.chunks(lanes));
-            for (entries, biases) in pairs {
-                // The last register of a row may be short. One place that calls the function, since it is inlined there.
-                let short = entries.len() < lanes;
-                if short {
-                    z[..entries.len()].copy_from_slice(entries);
-                    bias[..entries.len()].copy_from_slice(biases);
-                }
-                let (from, biases) = if short { (&z[..], &bias[..]) } else { (&*entries, biases) };
-                let shift = T::Lanes::<V>::load(simd, biases) * multiplier;
-                let argument = T::Lanes::<V>::load(simd, from).mul_add(scale, shift);
-                // 0 for a finite argument, NaN for any other.
-                wrong = wrong + (argument - argument);
-                let value = point.at(argument) * factor;
-                if short {
-                    value.store(&mut z);
-                    entries.copy_from_slice(&z[..entries.len()]);
-                } else {
-                    value.store(entries);
-                }
-            }
-        }
-        let mut sums = [T::default(); REGISTER];
-        wrong.store(&mut sums);
-        sums.iter().all(|x| x.is_finite())
-    }
-}
-
-/// Numbers in the largest register.
-const REGISTER: usize = 16;
-
-#[inline(always)]
-fn splat<V: Vector, T: Element>(simd: V, x: T) -> T::Lanes<V> {
-    <T::Lanes<V> as Lanes<V, T>>::splat(simd, x)
-}
-
-/// A function of registers.
-trait Point: Copy {
-    fn at<V: Real>(&self, z: V) -> V;
-}
-
-#[derive(Clone, Copy)]
-struct Floor(f64);
-impl Point for Floor {
-    #[inline(always)]
-    fn at<V: Real>(&self, z: V) -> V {
-        z.max(z.lit(self.0))
-    }
-}
-
-#[derive(Clone, Copy)]
-struct Identity;
-impl Point for Identity {
-    #[inline(always)]
-    fn at<V: Real>(&self, z: V) -> V {
-        z
-    }
-}
-
-#[derive(Clone, Copy)]
-struct General<'a>(&'a Activation);
-impl Point for General<'_> {
-    #[inline(always)]
-    fn at<V: Real>(&self, z: V) -> V {
-        // `Function::of` lets no activation without phi in.
-        self.0.phi(z).unwrap_or(z)
     }
 }
 

@@ -35,9 +35,10 @@ impl Default for RandomOptions {
 
 /// Phi_j(x) = phi(scale g_j . x + bias_std b_j) / sqrt(m), g_j and b_j standard normal.
 ///
-/// E Phi(x) . Phi(y) = k(c, p, q), the dual of phi at p = scale^2 |x|^2 + bias_std^2, q likewise and
-/// c = scale^2 x . y + bias_std^2 (Rahimi and Recht 2007 for the cosine; Cho and Saul 2009 for ReLU). The error of one entry is
-/// of the order 1/sqrt(m). A row costs 2 d m operations (fewer with a structured projection) and m values of phi.
+/// E Phi(x) . Phi(y) = k(c, p, q), the dual of phi, at p = scale^2 |x|^2 + bias_std^2, q likewise and
+/// c = scale^2 x . y + bias_std^2 (Rahimi and Recht 2007 for the cosine; Cho and Saul 2009 for ReLU). The error of one
+/// entry is of the order 1/sqrt(m). A row costs 2 d m operations (fewer with a structured projection) and m values of
+/// phi.
 ///
 /// ```
 /// use dualnet::features::{RandomFeatures, RandomOptions, transform};
@@ -63,8 +64,8 @@ impl<T: Float> RandomFeatures<T> {
     /// `features` features of inputs with `inputs` columns, drawn with the seed of `resources`.
     ///
     /// # Errors
-    /// No features or columns; an activation that is a kernel only (`hermite`, `exp_normalized`); options that are not finite;
-    /// memory.
+    /// No features or columns; an activation that is a kernel only (`hermite`, `exp_normalized`); options that are not
+    /// finite; memory.
     pub fn draw(
         activation: Activation,
         inputs: usize,
@@ -78,7 +79,8 @@ impl<T: Float> RandomFeatures<T> {
         Ok(Self { map: map.scaled(options.scale)?, dual, options: *options })
     }
 
-    /// With G (m, d) and b (m, or empty: 0) given, instead of drawn; `options.projection` and `options.layer` say nothing.
+    /// With G (m, d) and b (m, or empty: 0) given, instead of drawn; `options.projection` and `options.layer` say
+    /// nothing.
     ///
     /// # Errors
     /// As [`Self::draw`]; entries that are not finite; another number of biases than rows.
@@ -88,6 +90,10 @@ impl<T: Float> RandomFeatures<T> {
         let biases = biases.iter().map(|b| T::from_f64(options.bias_std * b.to_f64())).collect();
         let map = Pointwise::new(rows, biases, function)?.averaged().scaled(options.scale)?;
         Ok(Self { map, dual, options: *options })
+    }
+
+    pub(crate) fn map(&self) -> &Pointwise<T> {
+        &self.map
     }
 
     /// How they were drawn.
@@ -139,8 +145,8 @@ pub(crate) fn extend<T: Float>(x: &[T], factor: impl Fn(usize) -> f64, last: f64
     x.iter().enumerate().map(|(j, x)| factor(j) * x.to_f64()).chain([last]).collect()
 }
 
-/// Variances and covariance of g . x and g . y, g standard normal; 1 - |rho| from the difference of the unit vectors, which
-/// has no cancellation.
+/// Variances and covariance of g . x and g . y, g standard normal; 1 - |rho| from the difference of the unit vectors,
+/// which has no cancellation.
 pub(crate) fn pair_of(x: &[f64], y: &[f64]) -> Pair<f64> {
     let dot = |x: &[f64], y: &[f64]| x.iter().zip(y).map(|(a, b)| a * b).sum::<f64>();
     let (c, p, q) = (dot(x, y), dot(x, x), dot(y, y));

@@ -16,7 +16,8 @@ fn normals_of<T: Float>(rows: usize, cols: usize) -> Mat<T> {
     Mat::from_fn(rows, cols, |i, j| T::from_f64(0.3 * x[(i, j)]))
 }
 
-/// The same bits for a row alone, in any batch, at any place and stride, on any number of threads; errors that name rows.
+/// The same bits for a row alone, in any batch, at any place and stride, on any number of threads; errors that name
+/// rows.
 pub fn conforms<T: Float>(map: &dyn FeatureMap<T>) {
     let (n, d) = (300, map.inputs());
     let x = normals_of::<T>(n, d);
