@@ -3,6 +3,7 @@
 //!
 //! The scales cost no digit, and keep products in `f32` clear of both ends of its range whatever the units of the features are.
 
+use super::mean::Means;
 use crate::error::{Error, Result};
 use crate::kernel::Float;
 use crate::linalg::syrk::{Panels, SIDE};
@@ -41,12 +42,12 @@ pub(super) struct Chunk<T> {
     pub(super) units: Vec<f64>,
     pub(super) weight: f64,
     pub(super) count: u64,
-    shift: Vec<f64>,
+    pub(super) mean: Means,
     /// `sum w (phi - shift)`: what rounding the mean has left.
     pub(super) sums: Vec<f64>,
     /// About the means.
     pub(super) cross: Mat<f64>,
-    pub(super) target_mean: Vec<f64>,
+    pub(super) target_mean: Means,
     pub(super) target_scatter: Vec<f64>,
 }
 
@@ -158,25 +159,18 @@ impl<T: Float> Plan<T> {
         let sums: Vec<f64> = (0..m).map(|i| products[(i, 0)] * units[i] * root).collect();
         let cross = Mat::from_fn(m, k, |i, j| products[(i, j + 1)] * units[i] * root - sums[i] * (left[j] / total));
         let scatter = moments.iter().zip(&left).map(|(s, l)| (s.1 * self.heaviest - l * (l / total)).max(0.0));
+        let shift = self.shift.iter().map(|c| c.to_f64()).collect();
         Chunk {
             rows,
             units,
             weight: total,
             count: self.count,
-            shift: self.shift.iter().map(|c| c.to_f64()).collect(),
+            mean: Means::new(shift, sums.iter().map(|s| s / total).collect()),
             target_scatter: scatter.collect(),
-            target_mean: self.target_shift.iter().zip(&left).map(|(d, l)| d + l / total).collect(),
+            target_mean: Means::new(self.target_shift, left.iter().map(|l| l / total).collect()),
             sums,
             cross,
         }
-    }
-}
-
-impl<T> Chunk<T> {
-    /// The means of the chunk less others, without rounding the means first.
-    pub(super) fn mean_less(&self, others: &[f64]) -> Vec<f64> {
-        let own = self.shift.iter().zip(&self.sums);
-        own.zip(others).map(|((c, s), other)| (c - other) + s / self.weight).collect()
     }
 }
 

@@ -5,6 +5,7 @@ pub mod classify;
 pub mod dual;
 pub mod interval;
 mod leave_one_out;
+mod mean;
 pub mod options;
 pub mod path;
 pub mod primal;

@@ -11,6 +11,7 @@
 //! obeys the same rule, shards, threads and machines are the same thing.
 
 use super::chunk::{Chunk, Plan};
+use super::mean::Means;
 use crate::error::{Error, Result};
 use crate::kernel::Float;
 use crate::linalg::syrk::{Terms, add_outer_products};
@@ -39,8 +40,8 @@ pub const CHUNK: usize = 2048;
 pub struct RidgeStatistics {
     rows: u64,
     weight: f64,
-    mean: Vec<f64>,
-    target_mean: Vec<f64>,
+    mean: Means,
+    target_mean: Means,
     scatter: Mat<f64>,
     cross: Mat<f64>,
     target_scatter: Vec<f64>,
@@ -65,8 +66,8 @@ impl RidgeStatistics {
         Ok(Self {
             rows: 0,
             weight: 0.0,
-            mean: vec![0.0; features],
-            target_mean: vec![0.0; outputs],
+            mean: Means::new(vec![0.0; features], vec![0.0; features]),
+            target_mean: Means::new(vec![0.0; outputs], vec![0.0; outputs]),
             scatter: Mat::zeros(features, features),
             cross: Mat::zeros(features, outputs),
             target_scatter: vec![0.0; outputs],
@@ -92,7 +93,7 @@ impl RidgeStatistics {
         weights: &[f64],
         resources: &Resources,
     ) -> Result<()> {
-        let (n, m, k) = (features.rows(), self.mean.len(), self.target_mean.len());
+        let (n, m, k) = (features.rows(), self.features(), self.outputs());
         if features.cols() != m || (targets.rows(), targets.cols()) != (n, k) {
             return Err(Error::Shape {
                 what: "rows of ridge".into(),
@@ -116,12 +117,13 @@ impl RidgeStatistics {
 
     /// Joins a chunk, whose scatter is still to be multiplied out.
     fn join<T: Float>(&mut self, chunk: &Chunk<T>, resources: &Resources) -> Result<()> {
-        let difference: Vec<f64> = chunk.mean_less(&self.mean);
+        self.begin(&chunk.mean, &chunk.target_mean);
+        let difference = chunk.mean.less(&self.mean);
+        let target_difference = chunk.target_mean.less(&self.target_mean);
         let pull = self.pull(chunk.weight);
         let terms =
             Terms { units: &chunk.units, first: (-1.0 / chunk.weight, &chunk.sums), second: (pull, &difference) };
         add_outer_products(&mut self.scatter, &chunk.rows, &terms, resources)?;
-        let target_difference: Vec<f64> = chunk.target_mean.iter().zip(&self.target_mean).map(|(b, a)| b - a).collect();
         self.join_small(&chunk.cross, &chunk.target_scatter, &difference, &target_difference, pull);
         self.advance(chunk.weight, chunk.count, &difference, &target_difference);
         Ok(())
@@ -132,7 +134,7 @@ impl RidgeStatistics {
     /// # Errors
     /// Another number of features or outputs. Cost 2 m^2 operations.
     pub fn merge(&mut self, other: &Self, resources: &Resources) -> Result<()> {
-        let shape = |s: &Self| (s.mean.len(), s.target_mean.len());
+        let shape = |s: &Self| (s.features(), s.outputs());
         if shape(self) != shape(other) {
             let say = |(m, k)| format!("{m} features and {k} outputs");
             return Err(Error::Shape {
@@ -145,10 +147,10 @@ impl RidgeStatistics {
             return Ok(());
         }
         let pull = self.pull(other.weight);
-        let minus = |b: &[f64], a: &[f64]| -> Vec<f64> { b.iter().zip(a).map(|(b, a)| b - a).collect() };
-        let difference = minus(&other.mean, &self.mean);
-        let target_difference = minus(&other.target_mean, &self.target_mean);
-        let m = self.mean.len();
+        self.begin(&other.mean, &other.target_mean);
+        let difference = other.mean.less(&self.mean);
+        let target_difference = other.target_mean.less(&self.target_mean);
+        let m = self.features();
         resources.install(|| {
             self.scatter.as_mut_slice().par_chunks_mut(m).enumerate().for_each(|(i, row)| {
                 let scale = pull * difference[i];
@@ -179,8 +181,15 @@ impl RidgeStatistics {
         self.weight += weight;
         self.rows += rows;
         let share = weight / self.weight;
-        self.mean.iter_mut().zip(dx).for_each(|(m, d)| *m += share * d);
-        self.target_mean.iter_mut().zip(dy).for_each(|(m, d)| *m += share * d);
+        self.mean.advance(share, dx);
+        self.target_mean.advance(share, dy);
+    }
+
+    /// The first rows say where the data are.
+    fn begin(&mut self, mean: &Means, target_mean: &Means) {
+        if self.weight == 0.0 {
+            (self.mean, self.target_mean) = (mean.clone(), target_mean.clone());
+        }
     }
 
     /// Rows of positive weight so far.
@@ -193,19 +202,19 @@ impl RidgeStatistics {
     }
     /// Number of features, m.
     pub fn features(&self) -> usize {
-        self.mean.len()
+        self.mean.values().len()
     }
     /// Number of columns of targets, k.
     pub fn outputs(&self) -> usize {
-        self.target_mean.len()
+        self.target_mean.values().len()
     }
     /// Weighted means of the features (m).
     pub fn mean(&self) -> &[f64] {
-        &self.mean
+        self.mean.values()
     }
     /// Weighted means of the targets (k).
     pub fn target_mean(&self) -> &[f64] {
-        &self.target_mean
+        self.target_mean.values()
     }
     /// `sum w (phi - mean)(phi - mean)^T` (m, m): only the lower triangle means something.
     pub fn scatter(&self) -> &Mat<f64> {
