@@ -81,6 +81,7 @@ impl<'a> Archive<'a> {
             packed: entry.compressed_size(),
             length: length_of(&entry, size),
             packing,
+            size: entry.size(),
             crc: entry.crc32(),
         })
     }
@@ -115,6 +116,8 @@ pub(crate) struct Member {
     pub(crate) packing: Packing,
     /// What they unpack to.
     pub(crate) length: Length,
+    /// What the archive says that is.
+    pub(crate) size: u64,
     /// CRC-32 of what they unpack to.
     pub(crate) crc: u32,
 }

@@ -31,10 +31,16 @@ pub(crate) fn word(cell: &str) -> &str {
 pub(crate) fn is_plain_number(cell: &str) -> bool {
     let bytes = cell.as_bytes();
     let unsigned = bytes.strip_prefix(b"-").unwrap_or(bytes);
-    let digits = unsigned.iter().filter(|b| b.is_ascii_digit()).count();
-    let points = unsigned.iter().filter(|&&b| b == b'.').count();
+    let mut points = 0;
+    for &byte in unsigned {
+        match byte {
+            b'0'..=b'9' => {}
+            b'.' => points += 1,
+            _ => return false,
+        }
+    }
     // Below 300 digits no number overflows.
-    digits > 0 && points < 2 && digits + points == unsigned.len() && digits < 300
+    points < 2 && unsigned.len() > points && unsigned.len() < 300
 }
 
 /// Looks for a column that would be numeric but for decimal commas. Files with semicolons often write 1,5 for 1.5; taken

@@ -139,9 +139,13 @@ fn reader<R: Read>(content: R, delimiter: u8) -> Reader<R> {
 /// The line on which `record`, just read, begins. The record's own position is that before skipped empty lines, so count
 /// back from the line the reader has come to: one line end after the record, and those inside its quotes.
 fn line_of<R: Read>(reader: &Reader<R>, record: &ByteRecord) -> u64 {
-    let inside = record.as_slice().iter().filter(|&&b| b == b'\n').count() as u64;
     let before = record.position().map_or(1, ::csv::Position::line);
-    before.max(reader.position().line().saturating_sub(inside + 1))
+    let after = reader.position().line();
+    if after == before + 1 {
+        return before;
+    }
+    let inside = record.as_slice().iter().filter(|&&b| b == b'\n').count() as u64;
+    before.max(after.saturating_sub(inside + 1))
 }
 
 /// The names of the columns.

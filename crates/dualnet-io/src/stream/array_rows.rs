@@ -85,6 +85,11 @@ impl ArrayRows {
         let length = member.map_or_else(|| input.length(), |member| member.length);
         let payload = payload(&input, &at, header.rest(length));
         let bytes = payload.check(header.element, count)?;
+        let whole = header.bytes.saturating_add(bytes);
+        if let Some(member) = member.filter(|member| member.size < whole) {
+            let (expected, hint) = (format!("{whole} bytes by the archive's list"), "copy or write it again");
+            return Err(Error::malformed(input.path(), at, expected, member.size.to_string(), hint));
+        }
         let reader = reader(&input, &header, member, &at, content)?;
         Ok(Self { input, form, member, at, header, bytes, reader, read: 0, checksum })
     }
