@@ -1,10 +1,12 @@
 //! The tower of a fully bundled network, drawn from a seed and some rows of the data.
 
 use super::bundled::{BundledNet, Directions};
+use super::count::{Count, Counted, CountedMap};
+use super::tower::Tower;
 use crate::activation::Activation;
 use crate::error::{Error, Result};
 use crate::features::pointwise::{Function, Pointwise};
-use crate::features::{FeatureMap, TILE, transform};
+use crate::features::{FeatureMap, transform};
 use crate::kernel::Float;
 use crate::linalg::{Mat, MatMut, MatRef, Update, gemm_nt_parallel};
 use crate::random::{Draws, Purpose};
@@ -13,6 +15,7 @@ use crate::simd::Isa;
 use crate::transform::{Projection, ProjectionKind};
 use rayon::prelude::*;
 use std::f64::consts::TAU;
+use std::sync::Arc;
 
 /// Rows that the spread of a projection is measured on.
 const MEASURED: usize = 512;
@@ -36,12 +39,6 @@ impl Default for TowerOptions {
     fn default() -> Self {
         Self { directions: Directions::default(), scale: 1.0 }
     }
-}
-
-/// Layers one after the other: a [`FeatureMap`].
-#[derive(Clone, Debug)]
-pub struct BundledTower<T> {
-    layers: Vec<Pointwise<T>>,
 }
 
 /// Draws the tower of `net` for inputs of which `anchors` (a, d) are some: every layer is centred on their mean, and scaled by
@@ -71,7 +68,7 @@ pub fn bundled_tower<T: Float>(
     options: TowerOptions,
     anchors: MatRef<'_, f64>,
     resources: &Resources,
-) -> Result<BundledTower<T>> {
+) -> Result<Tower<T>> {
     if anchors.rows() < 2 || anchors.cols() == 0 {
         return Err(Error::Shape {
             what: "anchors of a tower".into(),
@@ -94,7 +91,7 @@ pub fn bundled_tower<T: Float>(
     if bytes > MOST_BYTES {
         return Err(Error::Memory { what: "a tower".into(), needed: bytes, limit: MOST_BYTES, hint: hint.into() });
     }
-    let mut tower = BundledTower { layers: Vec::with_capacity(net.depth) };
+    let mut layers: Vec<Arc<dyn CountedMap<T>>> = Vec::with_capacity(net.depth);
     let mut below = anchors.to_mat();
     for layer in 0..net.depth {
         let drawn = draw_layer::<T>(net, options, &below, layer as u32, resources)?;
@@ -103,9 +100,9 @@ pub fn bundled_tower<T: Float>(
             let phi = transform(&drawn, z.as_ref(), resources)?;
             below = Mat::from_fn(phi.rows(), phi.cols(), |i, j| phi[(i, j)].to_f64());
         }
-        tower.layers.push(drawn);
+        layers.push(Arc::new(drawn));
     }
-    Ok(tower)
+    Tower::new(layers)
 }
 
 /// One layer for inputs such as `anchors`.
@@ -250,32 +247,8 @@ impl<T: Float> FeatureMap<T> for Pointwise<T> {
     }
 }
 
-impl<T: Float> FeatureMap<T> for BundledTower<T> {
-    fn inputs(&self) -> usize {
-        self.layers.first().map_or(0, Pointwise::inputs)
-    }
-    fn dim(&self) -> usize {
-        self.layers.last().map_or(0, Pointwise::dim)
-    }
-    /// What the layers need, and the features of two layers.
-    fn scratch(&self) -> usize {
-        let own = self.layers.iter().map(Pointwise::scratch).max().unwrap_or(0);
-        if self.layers.len() == 1 { own } else { own + 2 * TILE * self.dim() }
-    }
-    fn tile(&self, x: MatRef<'_, T>, out: MatMut<'_, T>, scratch: &mut [T], isa: Isa) -> Result<()> {
-        let Some((last, below)) = self.layers.split_last() else { return Ok(()) };
-        if below.is_empty() {
-            return last.tile(x, out, scratch, isa, None);
-        }
-        let width = self.dim();
-        let (one, rest) = scratch.split_at_mut(TILE * width);
-        let (two, scratch) = rest.split_at_mut(TILE * width);
-        let (mut from, mut to) = (one, two);
-        for (l, layer) in below.iter().enumerate() {
-            let input = if l == 0 { x } else { MatRef::new(from, TILE, width, width)? };
-            layer.tile(input, MatMut::new(to, TILE, width, width)?, scratch, isa, None)?;
-            std::mem::swap(&mut from, &mut to);
-        }
-        last.tile(MatRef::new(from, TILE, width, width)?, out, scratch, isa, None)
+impl<T: Float> Counted for Pointwise<T> {
+    fn count(&self) -> Count {
+        Count::of(self)
     }
 }

@@ -16,7 +16,7 @@ pub mod urf;
 
 pub use bundle::{FitOptions, Intercept, Penalty};
 pub use bundled::{BundledNet, Directions};
-pub use bundled_tower::{BundledTower, TowerOptions, bundled_tower};
+pub use bundled_tower::{TowerOptions, bundled_tower};
 pub use count::{Count, Counted, CountedMap, CountedSnnk};
 pub use layer::{DenseLayer, Level, SnnkLayer};
 pub use network::{Bundle, BundledNetwork, DenseNetwork, Stage};
