@@ -1,102 +1,20 @@
 //! Delimited text: a first pass that finds the kinds of the columns, then rows of these kinds.
 
+use super::csv_survey::{Rules, Seen, Surveyed, refuse};
 use super::survey::Facts;
 use super::tables::{Rows, Tables, part, room_for_levels};
-use crate::csv::cell::{self, Cell, Commas};
+use crate::csv::cell::{self, Cell};
 use crate::csv::records::{Records, sniff_delimiter};
 use crate::csv::{Budget, format_name, no_rows};
 use crate::error::{Error, Result};
 use crate::input::Input;
-use crate::missing::{describe, no_row_left};
+use crate::missing::no_row_left;
 use crate::options::{Missing, Options};
 use crate::table::{Column, Places, Table, Values};
 use std::io::Read;
-use std::path::Path;
 use std::sync::Arc;
 
 type Text = Records<Box<dyn Read + Send>>;
-
-/// What the cells of a column have been so far.
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Seen {
-    Nothing,
-    Numbers,
-    /// Words, the first of them after nothing but missing cells.
-    Words,
-    /// Words, the first of them after numbers: which are words too, unseen.
-    LateWords,
-}
-
-/// A column in the first pass.
-struct Surveyed {
-    seen: Seen,
-    facts: Facts,
-    commas: Commas,
-    /// Line of the first missing cell.
-    missing: Option<u64>,
-    /// Line and value of the first number that is not finite.
-    infinite: Option<(u64, f64)>,
-}
-
-impl Surveyed {
-    fn new() -> Self {
-        let (seen, facts, commas) = (Seen::Nothing, Facts::default(), Commas::default());
-        Self { seen, facts, commas, missing: None, infinite: None }
-    }
-
-    /// Takes in the cell on line `line`.
-    fn add(&mut self, cell: &str, line: u64, rules: Rules, room: &mut u64) {
-        let numeric = matches!(self.seen, Seen::Nothing | Seen::Numbers);
-        if numeric && rules.missing != Missing::Mean && cell::is_plain_number(cell.trim_ascii()) {
-            self.seen = Seen::Numbers;
-            return;
-        }
-        match cell::parse(cell) {
-            Cell::Missing => {
-                self.missing.get_or_insert(line);
-                self.facts.add_word("", rules.missing, room);
-            }
-            Cell::Number(value) if numeric => {
-                self.seen = Seen::Numbers;
-                self.facts.mean.add(value);
-                if !value.is_finite() {
-                    self.infinite.get_or_insert((line, value));
-                }
-            }
-            // As written, since the column is one of words.
-            Cell::Number(_) => self.facts.add_word(cell::word(cell), rules.missing, room),
-            Cell::Word(word) => {
-                match self.seen {
-                    Seen::Nothing => self.seen = Seen::Words,
-                    Seen::Numbers => self.seen = Seen::LateWords,
-                    Seen::Words | Seen::LateWords => {}
-                }
-                if rules.delimiter == b';' {
-                    self.commas.see(word);
-                }
-                self.facts.add_word(word, rules.missing, room);
-            }
-        }
-    }
-
-    fn is_words(&self) -> bool {
-        matches!(self.seen, Seen::Words | Seen::LateWords)
-    }
-
-    /// Line and words of the first cell that is missing or no finite number.
-    fn first_bad(&self) -> Option<(u64, f64)> {
-        let missing = self.missing.map(|line| (line, f64::NAN));
-        let infinite = self.infinite.filter(|_| !self.is_words());
-        missing.into_iter().chain(infinite).min_by_key(|&(line, _)| line)
-    }
-}
-
-/// By what cells are judged.
-#[derive(Clone, Copy)]
-struct Rules {
-    delimiter: u8,
-    missing: Missing,
-}
 
 /// Surveys the text, then opens it for reading.
 pub(super) fn open(input: &Arc<Input>, options: &Options) -> Result<Tables<CsvRows>> {
@@ -135,7 +53,7 @@ pub(super) fn open(input: &Arc<Input>, options: &Options) -> Result<Tables<CsvRo
     };
     let late = surveyed.iter().any(|column| column.seen == Seen::LateWords);
     let dropped = options.missing == Missing::Drop && surveyed.iter().any(|column| column.first_bad().is_some());
-    let mut facts: Vec<Facts> = surveyed.into_iter().map(with_infinite).collect();
+    let mut facts: Vec<Facts> = surveyed.into_iter().map(Surveyed::facts).collect();
     let mut left = rows;
     if late || dropped {
         (facts, left) = reader.recount(facts, room_for_levels(options))?;
@@ -146,25 +64,6 @@ pub(super) fn open(input: &Arc<Input>, options: &Options) -> Result<Tables<CsvRo
     reader.restart()?;
     let columns = reader.columns.clone();
     Tables::new(path, reader, (format, &columns), left, facts, options)
-}
-
-fn with_infinite(column: Surveyed) -> Facts {
-    Facts { missing: column.first_bad().is_some(), ..column.facts }
-}
-
-/// The errors of the whole table: decimal commas, then the first missing cell of all columns or of the target.
-fn refuse(path: &Path, names: &[String], surveyed: &[Surveyed], options: &Options) -> Result<()> {
-    names.iter().zip(surveyed).try_for_each(|(name, column)| column.commas.refuse(path, name))?;
-    let refused = |name: &String| match options.missing {
-        Missing::Refuse => true,
-        Missing::Mean => options.target.as_ref() == Some(name),
-        Missing::Drop | Missing::Keep => false,
-    };
-    let columns = names.iter().zip(surveyed).filter(|(name, _)| refused(name));
-    let bad = columns.filter_map(|(name, column)| Some((column.first_bad()?, name)));
-    let Some(((line, value), name)) = bad.min_by_key(|&((line, _), _)| line) else { return Ok(()) };
-    let (file, row, column) = (path.into(), format!("line {line}"), name.clone());
-    Err(Error::Missing { file, row, column, found: describe(value) })
 }
 
 /// What every pass over the text has to come to.

@@ -8,6 +8,7 @@
 mod array_rows;
 mod arrays;
 mod csv;
+mod csv_survey;
 mod parquet;
 mod schema;
 mod survey;
