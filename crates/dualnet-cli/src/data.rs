@@ -123,7 +123,8 @@ pub fn no_target(samples: &Samples, names: &[String], hint: &str) -> Error {
     )
 }
 
-fn from_table(path: &Path, mut table: Table, wanted: Wanted<'_>) -> Result<Data> {
+/// A table with its columns divided into input and target.
+pub fn from_table(path: &Path, mut table: Table, wanted: Wanted<'_>) -> Result<Data> {
     let names: Vec<String> = table.columns.iter().map(|c| c.name.clone()).collect();
     let chosen: Vec<String> = match wanted {
         Wanted::Named([]) => names.last().cloned().into_iter().collect(),
@@ -152,7 +153,7 @@ fn from_table(path: &Path, mut table: Table, wanted: Wanted<'_>) -> Result<Data>
 }
 
 /// Samples along the first axis, everything else side by side as columns x0, x1, ...
-fn from_arrays(path: &Path, x: &Array, y: Option<&Array>) -> Result<Samples> {
+pub fn from_arrays(path: &Path, x: &Array, y: Option<&Array>) -> Result<Samples> {
     let file = path.display().to_string();
     if x.shape.len() < 2 {
         let expected = "an array with samples along the first axis and at least one more";

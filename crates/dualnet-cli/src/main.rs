@@ -6,6 +6,7 @@ mod options;
 mod output;
 mod samples;
 mod store;
+mod streamed;
 mod verbs;
 
 use clap::{Parser, Subcommand};

@@ -6,8 +6,10 @@ use crate::options::{Common, MissingOption, Output, check_output};
 use crate::output;
 use crate::samples::{Samples, listed};
 use crate::store;
+use crate::streamed::{FileBatches, Streamed};
 use crate::verbs::kernel::read_dense_net;
 use clap::{Args, ValueEnum};
+use dualnet::Resources;
 use dualnet::activation::Activation;
 use dualnet::model::{
     BundledOptions, Encoding, FeaturePrecision, FitOptions, Frame, InMemory, KernelChoice, KernelKind, Metrics, Model,
@@ -70,6 +72,10 @@ pub struct Fit {
     /// What to do with missing values
     #[arg(long, default_value = "refuse")]
     missing: MissingOption,
+    /// Whether a bundled net reads its rows from memory or from the file, several times; auto: from the file where that is larger than
+    /// an eighth of the memory
+    #[arg(long, value_name = "FROM", default_value = "auto")]
+    read: ReadOption,
     /// Print the plan (rows, candidates, bytes, expected time) and stop
     #[arg(long)]
     dry_run: bool,
@@ -116,6 +122,13 @@ enum PrecisionOption {
     F64,
 }
 
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
+enum ReadOption {
+    Auto,
+    Memory,
+    File,
+}
+
 /// How the model will be solved, with what that needs.
 enum Way {
     Exact(FitOptions),
@@ -131,16 +144,15 @@ impl Fit {
         let start = Instant::now();
         let way = self.way()?;
         let resources = self.common.resources()?;
+        if let (Way::Features(options), true) = (&way, self.reads_file()?) {
+            return self.run_from_file(options.clone(), &resources, start);
+        }
         let Loaded { train, target, test } = self.load()?;
-        let encodings = match train.is_array() {
-            // Pixels and the like share a unit, which standardising each column would undo; ranks are for tables.
-            true => vec![Encoding::Plain, Encoding::Shared],
-            false => vec![Encoding::Plain, Encoding::Binned],
-        };
+        let encodings = encodings(train.is_array());
         let frame = train.into_frame()?;
         let way = self.settle(way, &frame, &target)?.with_encodings(encodings);
         if self.dry_run {
-            return self.print_plan(&frame, &target, &way);
+            return self.print_plan((frame.rows(), frame.columns().len()), &target, &way);
         }
         let model = match &way {
             Way::Exact(options) => fit(&frame, &target, options, &resources),
@@ -159,8 +171,13 @@ impl Fit {
             }
             None => None,
         };
+        self.finish(&model, tested, start, &resources)
+    }
+
+    /// Saves the model and prints its report.
+    fn finish(&self, model: &Model, tested: Option<Tested>, start: Instant, resources: &Resources) -> Result<()> {
         if let Some(path) = &self.output {
-            store::save(path, &model)?;
+            store::save(path, model)?;
         }
         let seconds = start.elapsed().as_secs_f64();
         if self.common.json {
@@ -172,7 +189,75 @@ impl Fit {
             }
             return output::print_json(&value);
         }
-        self.print(&model, tested, seconds)
+        self.print(model, tested, seconds)
+    }
+
+    /// Whether the rows stay in the file.
+    fn reads_file(&self) -> Result<bool> {
+        let refuse = |found: &str, hint: &str| Err(Error::argument("--read file", "a file to read again", found, hint));
+        match (self.read, self.data.is_dir()) {
+            (ReadOption::Memory, _) | (ReadOption::Auto, true) => Ok(false),
+            (ReadOption::File, true) => refuse("a folder", "name the file, and that of the labels with --labels"),
+            (ReadOption::File, false) => Ok(true),
+            (ReadOption::Auto, false) => {
+                let size = std::fs::metadata(&self.data).map_or(0, |m| m.len());
+                Ok(self.common.memory().is_some_and(|limit| size > limit / 8))
+            }
+        }
+    }
+
+    /// Fits a bundled net to rows that stay in the file.
+    fn run_from_file(&self, mut options: BundledOptions, resources: &Resources, start: Instant) -> Result<()> {
+        let reading = Reading { labels: self.labels.as_deref(), missing: self.missing, common: &self.common };
+        let mut rows = Streamed::open(&self.data, &self.target, self.task(), &reading)?;
+        let count = rows.targets().rows();
+        self.say_data(&rows.format, count, rows.columns);
+        self.say_classes(&rows.targets());
+        options.encodings = encodings(rows.is_array());
+        if self.dry_run {
+            return self.print_plan((count, rows.columns), &rows.targets(), &Way::Features(options));
+        }
+        let held = match self.holdout {
+            None => None,
+            Some(share) => {
+                let (kept, out) = split(count, share, self.common.seed)?;
+                rows.restrict(kept);
+                Some(out)
+            }
+        };
+        let fitted = fit_bundled(&mut FileBatches { file: &self.data, rows: &mut rows }, &options, resources);
+        let model = self.judged(fitted, &mut rows)?;
+        let tested = match (&self.test, held) {
+            (Some(path), _) => {
+                let reading = Reading { labels: self.test_labels.as_deref(), ..reading };
+                let samples = data::load_for(&model, path, &model.targets(), &reading)?;
+                if samples.target.is_empty() {
+                    return Err(data::no_target(&samples, &model.targets(), ""));
+                }
+                let target = samples.target(Some(model.task()))?;
+                samples.check_classes(&target, model.classes())?;
+                let frame = samples.into_frame()?;
+                let result = model.evaluate(&frame, &target, resources).map_err(Error::within(path))?;
+                Some((frame.rows(), result))
+            }
+            (None, Some(out)) => {
+                let count = out.len();
+                rows.restrict(out);
+                let result = model.evaluate_batches(&mut FileBatches { file: &self.data, rows: &mut rows }, resources);
+                Some((count, self.judged(result, &mut rows)?))
+            }
+            (None, None) => None,
+        };
+        self.finish(&model, tested, start, resources)
+    }
+
+    /// A result, or the error of reading that ended it.
+    fn judged<T>(&self, result: dualnet::Result<T>, rows: &mut Streamed) -> Result<T> {
+        match (result, rows.failure()) {
+            (Ok(value), _) => Ok(value),
+            (Err(_), Some(failure)) => Err(failure),
+            (Err(error), None) => Err(Error::within(&self.data)(error)),
+        }
     }
 
     /// What was asked for, as far as it can be told without the data.
@@ -256,8 +341,7 @@ impl Fit {
         let reading = Reading { labels: self.labels.as_deref(), missing: self.missing, common: &self.common };
         let Data { samples: mut train, test: included, format } =
             data::load(&self.data, Wanted::Named(&self.target), &reading)?;
-        let (rows, columns) = (output::count(train.len(), "row"), output::count(train.inputs.len(), "column"));
-        self.common.say(&format!("{}: {format}, {rows}, {columns} of input", self.data.display()));
+        self.say_data(&format, train.len(), train.inputs.len());
         if train.target.is_empty() {
             return Err(data::no_target(&train, &self.target, ""));
         }
@@ -280,6 +364,11 @@ impl Fit {
             train.fill_with_means()?;
         }
         Ok(Loaded { train, target, test })
+    }
+
+    fn say_data(&self, format: &str, rows: usize, columns: usize) {
+        let (rows, columns) = (output::count(rows, "row"), output::count(columns, "column"));
+        self.common.say(&format!("{}: {format}, {rows}, {columns} of input", self.data.display()));
     }
 
     /// Says so where integers are taken as classes, which may not be what was meant.
@@ -307,8 +396,8 @@ impl Fit {
         with_target(data::settle(test, &reading)?, target)
     }
 
-    fn print_plan(&self, frame: &Frame, target: &Target, way: &Way) -> Result<()> {
-        let (rows, columns, outputs) = (frame.rows(), frame.columns().len(), target.outputs());
+    fn print_plan(&self, (rows, columns): (usize, usize), target: &Target, way: &Way) -> Result<()> {
+        let outputs = target.outputs();
         let speed = store::flops_per_second(self.common.resources()?)?;
         let limit = self.common.memory();
         let (bytes, flops, mut value, what) = match way {
@@ -346,7 +435,7 @@ impl Fit {
         ))
     }
 
-    fn print(&self, model: &Model, tested: Option<(usize, (Metrics, Option<f64>))>, seconds: f64) -> Result<()> {
+    fn print(&self, model: &Model, tested: Option<Tested>, seconds: f64) -> Result<()> {
         let report = model.report();
         let mut text = String::new();
         let what = match report.task {
@@ -358,7 +447,9 @@ impl Fit {
         let encoding = json_word(&json!(report.encoding));
         let kind = match &report.features {
             None => report.kernel.name().to_string(),
-            Some(features) => format!("{} directions, {}", features.directions.name(), json_word(&json!(features.precision))),
+            Some(features) => {
+                format!("{} directions, {}", features.directions.name(), json_word(&json!(features.precision)))
+            }
         };
         text += &format!("model        {} ({kind}, {encoding} encoding), lambda {lambda}\n", report.net);
         if report.candidates.len() > 1 {
@@ -388,6 +479,14 @@ impl Fit {
         text += &format!("\n{}\n", output::duration(seconds));
         output::print(&text)
     }
+}
+
+/// Rows of a test, and what came of it.
+type Tested = (usize, (Metrics, Option<f64>));
+
+/// How columns may be shown: pixels and the like share a unit, which standardising each column would undo; ranks are for tables.
+fn encodings(is_array: bool) -> Vec<Encoding> {
+    vec![Encoding::Plain, if is_array { Encoding::Shared } else { Encoding::Binned }]
 }
 
 impl Way {

@@ -109,4 +109,3 @@ fn posterior(factor: &Cholesky, own: &[f64], cross: &Mat<f64>, resources: &Resou
     // Rounding may take a variance of 0 below it.
     Ok(own.iter().zip(explained).map(|(own, e)| (own - e).max(0.0)).collect())
 }
-

@@ -1,5 +1,6 @@
 //! A fitted model: preprocessing, a solution in the dual or in features, and what its outputs mean.
 
+use super::batches::Batches;
 use super::exact::{Exact, Variances};
 use super::features::Features;
 use super::fit::Report;
@@ -16,6 +17,8 @@ use crate::ridge::Width;
 
 /// Level at which coverage is reported.
 const LEVEL: f64 = 0.9;
+/// Rows evaluated at a time.
+const BATCH: usize = 4096;
 
 /// How the function was solved for.
 #[derive(Clone, Debug)]
@@ -149,6 +152,28 @@ impl Model {
         }
     }
 
+    /// [`Self::evaluate`] of rows that come in batches: predictions and targets alone are kept.
+    pub fn evaluate_batches(&self, batches: &mut dyn Batches, resources: &Resources) -> Result<(Metrics, Option<f64>)> {
+        batches.restart()?;
+        let mut parts = Vec::new();
+        while let Some((frame, target)) = batches.next(BATCH)? {
+            resources.check("evaluating")?;
+            parts.push((self.predict(&frame, self.level(), resources)?, target));
+        }
+        let (predictions, targets): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
+        self.judge(Prediction::concatenated(predictions)?, &Target::concatenated(targets)?)
+    }
+
+    /// The level at which coverage is reported: few residuals cannot vouch for any.
+    fn level(&self) -> Option<f64> {
+        match &self.outputs {
+            Outputs::Numbers { intervals, .. } => {
+                (intervals.residuals().first().map_or(0, Vec::len) >= 9).then_some(LEVEL)
+            }
+            Outputs::Classes { .. } => None,
+        }
+    }
+
     /// Metrics on rows of known target; for regression with the share of targets within 90 % intervals.
     pub fn evaluate(&self, frame: &Frame, target: &Target, resources: &Resources) -> Result<(Metrics, Option<f64>)> {
         if frame.rows() != target.rows() || frame.rows() == 0 {
@@ -159,17 +184,28 @@ impl Model {
                 "check the file",
             ));
         }
-        match (&self.outputs, target) {
-            (Outputs::Classes { labels, name, .. }, Target::Classes { labels: theirs, codes, .. }) => {
+        if target.task() != self.task() {
+            return Err(other_task());
+        }
+        self.judge(self.predict(frame, self.level(), resources)?, target)
+    }
+
+    /// Metrics of predictions for rows of known target.
+    fn judge(&self, prediction: Prediction, target: &Target) -> Result<(Metrics, Option<f64>)> {
+        match (&self.outputs, target, prediction) {
+            (
+                Outputs::Classes { labels, name, .. },
+                Target::Classes { labels: theirs, codes, .. },
+                Prediction::Classes { probabilities, scores },
+            ) => {
                 let codes = recode(name, labels, theirs, codes)?;
-                match self.predict(frame, None, resources)? {
-                    Prediction::Classes { probabilities, scores } => {
-                        Ok((class_metrics(&probabilities, &scores, labels, &codes)?, None))
-                    }
-                    Prediction::Numbers { .. } => Err(other_task()),
-                }
+                Ok((class_metrics(&probabilities, &scores, labels, &codes)?, None))
             }
-            (Outputs::Numbers { intervals, .. }, Target::Numbers { values: truth, .. }) => {
+            (
+                Outputs::Numbers { .. },
+                Target::Numbers { values: truth, .. },
+                Prediction::Numbers { values, intervals },
+            ) => {
                 if truth.cols() != self.intercept.len() {
                     return Err(Error::Shape {
                         what: "target".into(),
@@ -177,18 +213,49 @@ impl Model {
                         found: format!("{}", truth.cols()),
                     });
                 }
-                // Fewer residuals cannot vouch for this level.
-                let residuals = intervals.residuals().first().map_or(0, Vec::len);
-                let level = (residuals >= 9).then_some(LEVEL);
-                match self.predict(frame, level, resources)? {
-                    Prediction::Numbers { values, intervals } => {
-                        let coverage = intervals.map(|ends| coverage(&ends, truth));
-                        Ok((Metrics::numbers(values.as_ref(), truth.as_ref())?, coverage))
-                    }
-                    Prediction::Classes { .. } => Err(other_task()),
-                }
+                let coverage = intervals.map(|ends| coverage(&ends, truth));
+                Ok((Metrics::numbers(values.as_ref(), truth.as_ref())?, coverage))
             }
             _ => Err(other_task()),
         }
     }
+}
+
+impl Prediction {
+    /// Predictions of some rows after those of others.
+    fn concatenated(parts: Vec<Prediction>) -> Result<Self> {
+        let mut parts = parts.into_iter();
+        let Some(mut all) = parts.next() else {
+            return Err(invalid("the data", "at least one row", "none", "check the file"));
+        };
+        for part in parts {
+            match (&mut all, part) {
+                (Prediction::Numbers { values, intervals }, Prediction::Numbers { values: more, intervals: ends }) => {
+                    append(values, more)?;
+                    if let (Some(all), Some(ends)) = (intervals.as_mut(), ends) {
+                        append(&mut all.lower, ends.lower)?;
+                        append(&mut all.upper, ends.upper)?;
+                    }
+                }
+                (
+                    Prediction::Classes { probabilities, scores },
+                    Prediction::Classes { probabilities: p, scores: s },
+                ) => {
+                    append(probabilities, p)?;
+                    append(scores, s)?;
+                }
+                _ => return Err(other_task()),
+            }
+        }
+        Ok(all)
+    }
+}
+
+/// Rows of `more` below those of `all`.
+fn append(all: &mut Mat<f64>, more: Mat<f64>) -> Result<()> {
+    let (rows, cols) = (all.rows() + more.rows(), all.cols());
+    let mut data = std::mem::take(all).into_vec();
+    data.extend(more.into_vec());
+    *all = Mat::from_vec(rows, cols, data)?;
+    Ok(())
 }

@@ -106,7 +106,9 @@ impl Frame {
             }
             for (column, more) in all.columns.iter_mut().zip(frame.columns) {
                 match (&mut column.values, more.values) {
-                    (Values::Numbers(v), Values::Numbers(more_values)) if column.name == more.name => v.extend(more_values),
+                    (Values::Numbers(v), Values::Numbers(more_values)) if column.name == more.name => {
+                        v.extend(more_values)
+                    }
                     (Values::Words(v), Values::Words(more_values)) if column.name == more.name => v.extend(more_values),
                     _ => return Err(mixed_column(&column.name, &more.name)),
                 }

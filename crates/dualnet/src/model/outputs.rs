@@ -32,7 +32,12 @@ impl Outputs {
 
 /// Metrics of classes; where all classes are numbers, also those of the expected value, which is what ridge on the numbers
 /// themselves would predict.
-pub(super) fn class_metrics(probabilities: &Mat<f64>, scores: &Mat<f64>, labels: &[String], codes: &[usize]) -> Result<Metrics> {
+pub(super) fn class_metrics(
+    probabilities: &Mat<f64>,
+    scores: &Mat<f64>,
+    labels: &[String],
+    codes: &[usize],
+) -> Result<Metrics> {
     let classes = Metrics::classes(probabilities.as_ref(), codes)?;
     let Some(numbers) = numbers_of(labels) else { return Ok(classes) };
     let n = codes.len();

@@ -128,7 +128,8 @@ impl Model {
             None => exact(&fields, (width, intercept.len()), lambda_absolute, &mut tensors)?,
             Some(_) => features(&fields, (width, intercept.len()), lambda_absolute, &mut tensors, resources)?,
         };
-        let outputs = outputs(fields.get("target")?, (rows(&solution), intercept.len()), lambda_absolute, &mut tensors)?;
+        let outputs =
+            outputs(fields.get("target")?, (rows(&solution), intercept.len()), lambda_absolute, &mut tensors)?;
         if let Some(extra) = tensors.first() {
             return Err(damaged(&format!("array {}", extra.name), "an array that no part of the model asks for"));
         }
@@ -150,7 +151,12 @@ fn rows(solution: &Solution) -> Option<usize> {
 }
 
 /// An exact solution for inputs of `width` columns and k outputs.
-fn exact(fields: &Fields<'_>, (width, k): (usize, usize), lambda_absolute: f64, tensors: &mut Vec<Tensor>) -> Result<Solution> {
+fn exact(
+    fields: &Fields<'_>,
+    (width, k): (usize, usize),
+    lambda_absolute: f64,
+    tensors: &mut Vec<Tensor>,
+) -> Result<Solution> {
     let x = take(tensors, "x", &[None, Some(width)])?;
     let n = x.rows();
     expect(n >= 2, "array x of the model", "at least two rows", &n.to_string())?;

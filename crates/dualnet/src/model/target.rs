@@ -172,7 +172,14 @@ impl Target {
         let Some(first) = targets.next() else {
             return Err(invalid("the target", "at least one row", "none", "check the file"));
         };
-        let mixed = || invalid("the target of a batch", "the names and classes of the first batch", "others", "read all batches alike");
+        let mixed = || {
+            invalid(
+                "the target of a batch",
+                "the names and classes of the first batch",
+                "others",
+                "read all batches alike",
+            )
+        };
         match first {
             Target::Numbers { names, values } => {
                 let (mut rows, cols) = (values.rows(), values.cols());

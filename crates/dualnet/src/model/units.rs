@@ -34,8 +34,8 @@ pub(super) fn units(target: &Target) -> Result<Vec<Unit>> {
 pub(super) fn standardised(target: &Target, units: &[Unit]) -> Result<Mat<f64>> {
     match target {
         Target::Classes { labels, codes, .. } => one_hot_columns(codes, labels.len()),
-        Target::Numbers { values, .. } => Ok(Mat::from_fn(values.rows(), values.cols(), |i, j| {
-            (values[(i, j)] - units[j].mean) / units[j].size
-        })),
+        Target::Numbers { values, .. } => {
+            Ok(Mat::from_fn(values.rows(), values.cols(), |i, j| (values[(i, j)] - units[j].mean) / units[j].size))
+        }
     }
 }

@@ -31,7 +31,8 @@ pub enum Directions {
 
 impl Directions {
     /// All of them.
-    pub const ALL: [Directions; 4] = [Directions::Pairs, Directions::Gaussian, Directions::Orthogonal, Directions::Structured];
+    pub const ALL: [Directions; 4] =
+        [Directions::Pairs, Directions::Gaussian, Directions::Orthogonal, Directions::Structured];
 
     /// `pairs`, `gaussian`, `orthogonal` or `structured`.
     pub fn name(self) -> &'static str {

@@ -3,8 +3,8 @@
 use crate::data::{Random, column, frame, one, thirds, wave, words};
 use dualnet::error::{Error, Result};
 use dualnet::model::{
-    Batches, BundledOptions, Column, Encoding, FeaturePrecision, Frame, InMemory, Model, Parts, Prediction, Target, Values,
-    fit_bundled,
+    Batches, BundledOptions, Column, Encoding, FeaturePrecision, Frame, InMemory, Model, Parts, Prediction, Target,
+    Values, fit_bundled,
 };
 use dualnet::snnk::{BundledNet, Directions};
 use dualnet::{Mat, Resources};
@@ -29,7 +29,9 @@ fn values(model: &Model, x: &Frame) -> Mat<f64> {
 fn every_activation_kind_and_depth_learns_a_smooth_function() {
     let (x, new) = (frame(600, 3, 1), frame(300, 3, 2));
     let (y, truth) = (wave(&x, 0.1, 1), wave(&new, 0.0, 2));
-    for (net, least) in [("relu-1", 0.9), ("cos-1", 0.9), ("tanh-1", 0.9), ("gelu-1", 0.9), ("relu-2", 0.75), ("erf-3", 0.6)] {
+    for (net, least) in
+        [("relu-1", 0.9), ("cos-1", 0.9), ("tanh-1", 0.9), ("gelu-1", 0.9), ("relu-2", 0.75), ("erf-3", 0.6)]
+    {
         for directions in Directions::ALL {
             let options = BundledOptions { directions, ..options(&format!("bundled:{net}-400")) };
             let model = fitted(&x, &y, &options);
@@ -79,7 +81,8 @@ fn precisions_agree() {
     let x = frame(500, 4, 6);
     let y = wave(&x, 0.2, 6);
     let with = |precision| {
-        let options = BundledOptions { precision: Some(precision), lambdas: vec![1e-3], ..options("bundled:relu-1-200") };
+        let options =
+            BundledOptions { precision: Some(precision), lambdas: vec![1e-3], ..options("bundled:relu-1-200") };
         values(&fitted(&x, &y, &options), &x)
     };
     let (single, double) = (with(FeaturePrecision::F32), with(FeaturePrecision::F64));
@@ -91,7 +94,8 @@ fn precisions_agree() {
 fn threads_and_batches_do_not_change_a_bit() {
     let x = frame(700, 3, 7);
     let y = wave(&x, 0.2, 7);
-    for (net, precision) in [("bundled:relu-1-130", FeaturePrecision::F32), ("bundled:cos-2-70", FeaturePrecision::F64)] {
+    for (net, precision) in [("bundled:relu-1-130", FeaturePrecision::F32), ("bundled:cos-2-70", FeaturePrecision::F64)]
+    {
         let options = BundledOptions { precision: Some(precision), ..options(net) };
         let reference = fitted(&x, &y, &options);
         for threads in [2, 3] {
@@ -136,7 +140,11 @@ impl Batches for Ragged<'_> {
         let batch = self.rows.next(most.min(1 + self.turn * 37 % 90))?;
         let Some((frame, target)) = batch else { return Ok(None) };
         self.passed += frame.rows();
-        if self.restarts > 1 && self.passed > self.fails { (self.wrong)(frame, target) } else { Ok(Some((frame, target))) }
+        if self.restarts > 1 && self.passed > self.fails {
+            (self.wrong)(frame, target)
+        } else {
+            Ok(Some((frame, target)))
+        }
     }
     fn restart(&mut self) -> Result<()> {
         self.restarts += 1;
@@ -219,7 +227,8 @@ fn saved_models_give_the_same_bits() {
     let (x, models) = saved();
     for model in models {
         let parts = model.to_parts().unwrap();
-        let text = Parts { json: serde_json::from_str(&parts.json.to_string()).unwrap(), tensors: parts.tensors.clone() };
+        let text =
+            Parts { json: serde_json::from_str(&parts.json.to_string()).unwrap(), tensors: parts.tensors.clone() };
         let again = Model::from_parts(text, &Resources::new(2).unwrap().with_seed(99)).unwrap();
         assert_eq!(again.report(), model.report());
         assert_eq!(again.predict(&x, None, &one()).unwrap(), model.predict(&x, None, &one()).unwrap());

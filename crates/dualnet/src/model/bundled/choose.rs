@@ -72,7 +72,10 @@ pub(super) fn choose(
     let Some((_, _, k, tower)) = results.into_iter().next() else {
         return Err(invalid("the encodings", "at least one", "none", "leave them out to compare two"));
     };
-    let preprocess = prepared.into_iter().nth(k).ok_or_else(|| invalid("the encodings", "at least one", "none", "leave them out"))?;
+    let preprocess = prepared
+        .into_iter()
+        .nth(k)
+        .ok_or_else(|| invalid("the encodings", "at least one", "none", "leave them out"))?;
     Ok((Chosen { preprocess, tower }, tried))
 }
 
@@ -88,4 +91,3 @@ fn leave_one_out(phi: &Mat<f64>, y: MatRef<'_, f64>, lambdas: &[f64], resources:
     let point = point.ok_or_else(|| invalid("lambdas", "at least one", "none", "leave the path out"))?;
     Ok((point.lambda, point.mse))
 }
-

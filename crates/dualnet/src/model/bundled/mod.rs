@@ -147,7 +147,6 @@ fn intervals(loo: &Mat<f64>, truth: &Mat<f64>, noise: f64) -> Result<IntervalCal
     IntervalCalibration::from_parts(Width::Constant, (0..loo.cols()).map(residuals).collect(), noise)
 }
 
-
 /// Another number of rows than there were when the data were opened.
 fn changed(expected: usize, found: usize) -> Error {
     let hint = "do not change the file during a fit";

@@ -83,4 +83,3 @@ pub fn plan_bundled(rows: usize, columns: usize, outputs: usize, options: &Bundl
     let features = n * options.net.flops(columns, outputs) as f64;
     (bytes, features + n * m * m + 3.0 * m.powi(3) + loo_rows(rows, options.net.features) as f64 * m * m)
 }
-

@@ -31,11 +31,16 @@ impl Sample {
         while let Some((frame, target)) = batches.next(BATCH)? {
             resources.check("reading")?;
             // The width is known with the first batch.
-            let wanted = wanted.get_or_insert_with(|| chosen_rows(rows, sample_rows(rows, frame.columns().len()), resources.seed));
+            let wanted = wanted
+                .get_or_insert_with(|| chosen_rows(rows, sample_rows(rows, frame.columns().len()), resources.seed));
             let last = first + frame.rows();
             let inside = wanted.partition_point(|&i| i < first)..wanted.partition_point(|&i| i < last);
             let local: Vec<usize> = wanted[inside].iter().map(|i| i - first).collect();
-            parts.push(if local.len() == frame.rows() { (frame, target) } else { (frame.select(&local), target.select(&local)) });
+            parts.push(if local.len() == frame.rows() {
+                (frame, target)
+            } else {
+                (frame.select(&local), target.select(&local))
+            });
             resources.progress.update("reading", last as u64, rows as u64);
             first = last;
         }
@@ -83,4 +88,3 @@ pub(super) fn anchors(x: &Mat<f64>, seed: u64) -> Mat<f64> {
     }
     x.as_ref().select_rows(&order[..wanted])
 }
-

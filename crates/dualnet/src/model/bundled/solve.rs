@@ -12,9 +12,7 @@ use crate::model::invalid;
 use crate::model::preprocess::Preprocess;
 use crate::model::units::{Unit, standardised};
 use crate::resources::Resources;
-use crate::ridge::{
-    ArraySource, Batch, PrimalFit, PrimalOptions, PrimalPath, Source, accumulate, best_by_gcv,
-};
+use crate::ridge::{ArraySource, Batch, PrimalFit, PrimalOptions, PrimalPath, Source, accumulate, best_by_gcv};
 
 /// Rows that come preprocessed, targets in their units: what the ridge reads.
 struct Encoded<'a> {
