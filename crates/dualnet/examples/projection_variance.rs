@@ -21,9 +21,9 @@ fn main() -> Result<()> {
         found: format!("{seeds} ({e})"),
         hint: "see the first lines of this example".into(),
     })?;
-    println!("kernel,d,degrees,kind,exact,bias,standard_error,variance,ratio");
-    for d in [4, 8, 16, 64] {
-        let vectors = vectors(d);
+    println!("kernel,d,vectors,degrees,kind,exact,bias,standard_error,variance,ratio");
+    for (d, vectors) in [4, 8, 16, 64].into_iter().flat_map(|d| [(d, Vectors::Dense), (d, Vectors::Axes)]) {
+        let (name, vectors) = (format!("{vectors:?}").to_lowercase(), vectors.at_angles(d));
         let kinds = [ProjectionKind::Gaussian, ProjectionKind::Orthogonal, ProjectionKind::Structured];
         let moments = [
             moments(kinds[0], &vectors, seeds)?,
@@ -38,7 +38,7 @@ fn main() -> Result<()> {
                     let (error, ratio) = ((variance / seeds as f64).sqrt(), variance / moments[0][k][a].1);
                     let bias = mean - exact;
                     println!(
-                        "{kernel},{d},{degrees},{kind:?},{exact:.6},{bias:.2e},{error:.2e},{variance:.5e},{ratio:.4}"
+                        "{kernel},{d},{name},{degrees},{kind:?},{exact:.6},{bias:.2e},{error:.2e},{variance:.5e},{ratio:.4}"
                     );
                 }
             }
@@ -47,24 +47,38 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// x in the first row, then y at each angle to it: dense unit vectors without pattern.
-fn vectors(d: usize) -> Mat<f64> {
-    let mut draws = Draws::new(99, Purpose::ROWS, d as u64);
-    let mut unit = |orthogonal_to: Option<&[f64]>| {
-        let mut v: Vec<f64> = (0..d).map(|_| draws.normal()).collect();
-        if let Some(u) = orthogonal_to {
-            let product: f64 = u.iter().zip(&v).map(|(a, b)| a * b).sum();
-            v.iter_mut().zip(u).for_each(|(v, u)| *v -= product * u);
-        }
-        let norm = v.iter().map(|v| v * v).sum::<f64>().sqrt();
-        v.into_iter().map(|v| v / norm).collect::<Vec<f64>>()
-    };
-    let x = unit(None);
-    let z = unit(Some(&x));
-    Mat::from_fn(1 + DEGREES.len(), d, |i, j| {
-        let (sin, cos) = if i == 0 { (0.0, 1.0) } else { DEGREES[i - 1].to_radians().sin_cos() };
-        cos * x[j] + sin * z[j]
-    })
+/// The plane that x and y lie in.
+#[derive(Clone, Copy, Debug)]
+enum Vectors {
+    /// Without pattern.
+    Dense,
+    /// That of the first two axes: the worst case of a structured projection.
+    Axes,
+}
+
+impl Vectors {
+    /// x in the first row, then y at each angle to it, all of length 1.
+    fn at_angles(self, d: usize) -> Mat<f64> {
+        let mut draws = Draws::new(99, Purpose::ROWS, d as u64);
+        let mut vector = |axis: usize| match self {
+            Vectors::Dense => (0..d).map(|_| draws.normal()).collect(),
+            Vectors::Axes => (0..d).map(|j| if j == axis { 1.0 } else { 0.0 }).collect::<Vec<f64>>(),
+        };
+        let (mut x, mut z) = (vector(0), vector(1));
+        normalise(&mut x);
+        let product: f64 = x.iter().zip(&z).map(|(x, z)| x * z).sum();
+        z.iter_mut().zip(&x).for_each(|(z, x)| *z -= product * x);
+        normalise(&mut z);
+        Mat::from_fn(1 + DEGREES.len(), d, |i, j| {
+            let (sin, cos) = if i == 0 { (0.0, 1.0) } else { DEGREES[i - 1].to_radians().sin_cos() };
+            cos * x[j] + sin * z[j]
+        })
+    }
+}
+
+fn normalise(x: &mut [f64]) {
+    let norm = x.iter().map(|x| x * x).sum::<f64>().sqrt();
+    x.iter_mut().for_each(|x| *x /= norm);
 }
 
 fn exact(kernel: usize, angle: f64) -> f64 {

@@ -12,8 +12,9 @@
 //!   below p they are hardly more orthogonal than independent rows, and estimates hardly better.
 //! - |g| is exactly chi_p where d = p, as for normal rows. Where d < p it is r times the length of a part of q, near chi_d.
 //! - g is *not* normal: directions take finitely many values. Estimates of kernels of unit vectors are biased by what is missing.
-//!   Measured over 20,000 seeds (`examples/projection_variance.rs`): for dense vectors below the standard error of 0.001 from p = 16 on;
-//!   for vectors along two axes up to 0.14 at p = 4, 0.03 at 8, 0.005 at 16 and 0.0002 at 64, which is why p is no smaller.
+//!   Measured over 20,000 seeds: for dense vectors less than its standard error of 0.001 from p = 16 on; for vectors along two axes,
+//!   without the lower limit of p, up to 0.14 at p = 4, 0.03 at 8 and 0.005 at 16, which is why there is one; 0.0002 at 64
+//!   (`examples/projection_variance.rs`).
 
 use super::fwht::{Entry, transform};
 use super::lengths::Lengths;
