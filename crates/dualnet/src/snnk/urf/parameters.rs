@@ -11,7 +11,7 @@ use crate::simd::Isa;
 use crate::snnk::Snnk;
 
 impl<T: Float> Snnk<T> for UrfMap<T> {
-    /// Also refused: rows beyond [`UrfOptions::limit`], and rows whose features all vanish in `T` though the function does not.
+    /// Also refused: rows beyond the [`Limit`] of the options, and rows whose features all vanish in `T` though the function does not.
     fn psi(&self, weights: MatRef<'_, T>, biases: &[T], resources: &Resources) -> Result<Mat<T>> {
         let joined = join(weights, biases, self.inputs())?;
         if let Limit::Error { error, input_norm } = self.options().limit {
