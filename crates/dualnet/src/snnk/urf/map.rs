@@ -2,7 +2,7 @@
 
 use super::atoms::{Atoms, Columns};
 use super::moment::{allow, log_second_moment};
-use super::passes::{PhiPass, PsiPass};
+use super::passes::PhiPass;
 use super::split::Estimator;
 use super::transform::Spectrum;
 use crate::error::{Error, Result};
@@ -85,8 +85,8 @@ pub struct UrfOptions {
 pub struct UrfMap<T> {
     rows: Rows<T>,
     law: Law,
-    atoms: Atoms,
-    columns: Columns<T>,
+    pub(super) atoms: Atoms,
+    pub(super) columns: Columns<T>,
     inputs: usize,
     options: UrfOptions,
 }
@@ -265,7 +265,7 @@ impl<T: Float> UrfMap<T> {
         self.allow(largest(x), largest(weights), error)
     }
 
-    fn allow(&self, x: f64, w: f64, error: f64) -> Result<()> {
+    pub(super) fn allow(&self, x: f64, w: f64, error: f64) -> Result<()> {
         allow(
             self.log_second_moment(x, w),
             self.features(),
@@ -276,7 +276,14 @@ impl<T: Float> UrfMap<T> {
     }
 
     /// Left part of a row of products with G.
-    fn project(&self, x: MatRef<'_, T>, out: &mut [T], stride: usize, scratch: &mut [T], isa: Isa) -> Result<()> {
+    pub(super) fn project(
+        &self,
+        x: MatRef<'_, T>,
+        out: &mut [T],
+        stride: usize,
+        scratch: &mut [T],
+        isa: Isa,
+    ) -> Result<()> {
         let out = MatMut::new(out, TILE, self.features(), stride)?;
         match &self.rows {
             Rows::Given(g) => gemm_nt(out, Update::Replace, T::from_f64(1.0), x, g.as_ref()),
@@ -306,51 +313,6 @@ impl<T: Float> FeatureMap<T> for UrfMap<T> {
     }
 }
 
-impl<T: Float> Snnk<T> for UrfMap<T> {
-    /// Also refused: rows beyond [`UrfOptions::limit`], and rows whose features all vanish in `T` though the function does not.
-    fn psi(&self, weights: MatRef<'_, T>, biases: &[T], resources: &Resources) -> Result<Mat<T>> {
-        let joined = join(weights, biases, self.inputs)?;
-        if let Limit::Error { error, input_norm } = self.options.limit {
-            for i in 0..weights.rows() {
-                self.allow(input_norm, norm(weights.row(i)), error).map_err(|e| at_row(e, i))?;
-            }
-        }
-        let psi = transform(&Parameters(self), joined.as_ref(), resources).map_err(of_parameters)?;
-        let silent = self.atoms.weight.iter().all(|&w| w == (0.0, 0.0));
-        if let Some(row) = (0..psi.rows()).find(|&i| !silent && psi.row(i).iter().all(|x| *x == T::default())) {
-            return Err(Error::Invalid {
-                what: format!("weights of a layer, row {row}"),
-                expected: format!("a norm whose features are within the range of {}", T::NAME),
-                found: format!("norm {:.3e}, for which every feature is 0", norm(weights.row(row))),
-                hint: "scale the weights down, or use ReLU features".into(),
-            });
-        }
-        Ok(psi)
-    }
-}
-
-/// Psi as a map of rows (w, b), so that it is computed by the same tiles as Phi.
-#[derive(Debug)]
-struct Parameters<'a, T>(&'a UrfMap<T>);
-
-impl<T: Float> FeatureMap<T> for Parameters<'_, T> {
-    fn inputs(&self) -> usize {
-        self.0.inputs + 1
-    }
-    fn dim(&self) -> usize {
-        self.0.dim()
-    }
-    fn scratch(&self) -> usize {
-        self.0.scratch()
-    }
-    fn tile(&self, x: MatRef<'_, T>, out: MatMut<'_, T>, scratch: &mut [T], isa: Isa) -> Result<()> {
-        let (stride, out) = (out.stride(), out.into_data());
-        self.0.project(x.block(0..TILE, 0..self.0.inputs)?, out, stride, scratch, isa)?;
-        isa.run(PsiPass { columns: &self.0.columns, x, out, stride, m: self.0.features() });
-        Ok(())
-    }
-}
-
 /// Bytes of [`Columns`] and [`Atoms`] for each feature, at most.
 const COLUMN_BYTES: u64 = 96;
 
@@ -358,47 +320,6 @@ impl Atoms {
     fn of(spectrum: &Spectrum, xi: impl Iterator<Item = f64>) -> Self {
         let (t, weight) = xi.map(|xi| (2.0 * std::f64::consts::PI * xi, spectrum.weight(xi))).unzip();
         Self { t, weight }
-    }
-}
-
-/// Rows (w, b), all finite.
-pub(super) fn join<T: Float>(weights: MatRef<'_, T>, biases: &[T], inputs: usize) -> Result<Mat<T>> {
-    let l = weights.rows();
-    if weights.cols() != inputs || !(biases.is_empty() || biases.len() == l) {
-        return Err(Error::Shape {
-            what: "parameters of a layer".into(),
-            expected: format!("weights {l} x {inputs}, with no biases or {l}"),
-            found: format!("weights {l} x {}, with {} biases", weights.cols(), biases.len()),
-        });
-    }
-    weights.check_finite("weights of a layer")?;
-    MatRef::new(biases, biases.len(), 1, 1)?.check_finite("biases of a layer")?;
-    let bias = |i: usize| biases.get(i).copied().unwrap_or_default();
-    Ok(Mat::from_fn(l, inputs + 1, |i, j| if j < inputs { weights.row(i)[j] } else { bias(i) }))
-}
-
-/// The error of a tile, of parameters.
-fn of_parameters(error: Error) -> Error {
-    match error {
-        Error::Overflow { precision, row, column, .. } => Error::Overflow {
-            at: "Psi of universal random features".into(),
-            what: "a feature of the parameters".into(),
-            precision,
-            row,
-            column,
-            hint: "scale the weights down, take a larger constant s or A < 0, or use ReLU features".into(),
-        },
-        other => other,
-    }
-}
-
-/// An error about norms, with the row that has them.
-fn at_row(error: Error, row: usize) -> Error {
-    match error {
-        Error::Invalid { what, expected, found, hint } => {
-            Error::Invalid { what: format!("row {row} of the weights: {what}"), expected, found, hint }
-        }
-        other => other,
     }
 }
 

@@ -21,6 +21,7 @@
 mod atoms;
 pub mod map;
 pub mod moment;
+mod parameters;
 mod passes;
 pub mod series;
 pub mod split;

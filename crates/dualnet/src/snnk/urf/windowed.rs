@@ -6,8 +6,9 @@
 //! lacks the variance between harmonics.
 
 use super::atoms::Atoms;
-use super::map::{UrfMap, UrfOptions, join, norm};
+use super::map::{UrfMap, UrfOptions, norm};
 use super::moment::log_second_moment;
+use super::parameters::join;
 use super::series::Series;
 use super::split::Estimator;
 use super::transform::Spectrum;
