@@ -1,11 +1,11 @@
 //! Error of bundled networks, as CSV: against depth (1 to 5 layers, all bundled) and against the number of bundled
 //! layers of a network of 5.
 //!
-//! ReLU networks of width 64 with He weights, on normal inputs of 16 columns. `given`: ReLU-SNNK maps with Psi of the
-//! weights, whose mean is the arc-cosine kernel of the weights and not the layer: its error does not fall with
-//! features. `fitted`: one map of the input of the bundled layers, its matrix fitted to their outputs on 4,000 rows.
-//! Errors are those on 1,000 other rows, end to end, before a linear head. `cargo run --release --example bundle_error
-//! -- FEATURES SEEDS` (1024 3).
+//! ReLU networks of width 64 with He weights and a linear head of 4 outputs, on normal inputs of 16 columns; a bundle of
+//! all layers takes the head in as well. `given`: ReLU-SNNK maps with Psi of the weights, whose mean is the arc-cosine
+//! kernel of the weights and not the layer, so that its error does not fall to 0 with features. `fitted`: one map of the
+//! input of the bundled layers, its matrix fitted to their outputs on 4,000 rows. Errors are those of the outputs on 1,000
+//! other rows. `cargo run --release --example bundle_error -- FEATURES SEEDS` (1024 3).
 #![allow(clippy::print_stdout)]
 
 use dualnet::activation::Activation;
@@ -18,6 +18,7 @@ use std::sync::Arc;
 
 const INPUTS: usize = 16;
 const WIDTH: usize = 64;
+const OUTPUTS: usize = 4;
 
 fn main() -> dualnet::Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -46,7 +47,7 @@ fn main() -> dualnet::Result<()> {
     Ok(())
 }
 
-/// Both forms of a network of which the first `bundled` layers are one.
+/// Both forms of a network of `depth` hidden layers of which the first `bundled` are one.
 fn row(
     network: &DenseNetwork<f64>,
     depth: usize,
@@ -62,10 +63,11 @@ fn row(
         Ok(Arc::new(ReluSnnk::draw(widths(layer), features, options, resources)?) as Arc<dyn CountedSnnk<f64>>)
     });
     let maps = maps.collect::<dualnet::Result<Vec<_>>>()?;
-    let given = network.bundle(&[Bundle { layers: 0..bundled, maps }], resources)?;
+    let layers = 0..if bundled == depth { depth + 1 } else { bundled };
+    let given = network.bundle(&[Bundle { layers: layers.clone(), maps }], resources)?;
     let tower = Tower::relu(INPUTS, &[features], options, resources)?;
     let train = normals(4000, INPUTS, 1000 + seed);
-    let fitted = network.fit_bundle(0..bundled, tower, train.as_ref(), &FitOptions::default(), resources)?;
+    let fitted = network.fit_bundle(layers, tower, train.as_ref(), &FitOptions::default(), resources)?;
     let x = normals(1000, INPUTS, 2000 + seed);
     let print = |form: &str, net: &BundledNetwork<f64>| -> dualnet::Result<()> {
         let report = net.report(network, x.as_ref(), 0.05, resources)?;
@@ -81,11 +83,12 @@ fn row(
 }
 
 fn network(depth: usize, seed: u64) -> dualnet::Result<DenseNetwork<f64>> {
-    let layers = (0..depth).map(|k| {
+    let layers = (0..=depth).map(|k| {
         let d = if k == 0 { INPUTS } else { WIDTH };
-        let w = normals(WIDTH, d, 10 * seed + k as u64);
-        let weights = Mat::from_fn(WIDTH, d, |i, j| w[(i, j)] * (2.0 / d as f64).sqrt());
-        DenseLayer::new(weights, vec![0.0; WIDTH], Activation::Relu)
+        let (l, activation) = if k < depth { (WIDTH, Activation::Relu) } else { (OUTPUTS, Activation::Identity) };
+        let w = normals(l, d, 10 * seed + k as u64);
+        let weights = Mat::from_fn(l, d, |i, j| w[(i, j)] * (2.0 / d as f64).sqrt());
+        DenseLayer::new(weights, vec![0.0; l], activation)
     });
     DenseNetwork::new(layers.collect::<dualnet::Result<_>>()?)
 }

@@ -40,6 +40,8 @@ fn measure<T: Float>(n: usize, d: usize, m: usize, threads: usize) -> dualnet::R
         gemm_nt_parallel(&resources, out, Update::Replace, one, x.as_ref(), g.as_ref())
     })?;
     println!("{}: product alone {product:.4} s, {:.1} Gflop/s", T::NAME, 2e-9 * (n * d * m) as f64 / product);
+    let check = median(&mut out, (n, m), |out| out.rb().check_finite("features"))?;
+    println!("{}: looking for infinities alone {check:.4} s", T::NAME);
     use Activation::*;
     for activation in [Identity, Relu, LeakyRelu { alpha: 0.01 }, Rbf { gamma: 1.0 }, Tanh, Gelu] {
         let options = RandomOptions { scale, bias_std: 0.1, ..RandomOptions::default() };

@@ -31,7 +31,7 @@ use std::sync::Arc;
 /// let bundled = network.fit_bundle(0..3, tower, x.as_ref(), &FitOptions::default(), &resources)?;
 /// assert_eq!((network.count().parameters, bundled.count().parameters), (3901, 51));
 /// let report = bundled.report(&network, x.as_ref(), 0.05, &resources)?;
-/// assert!(report.stages[0].end_to_end.relative < 0.01);
+/// assert!(report.stages[0].end_to_end.relative < 0.06);
 /// # Ok::<(), dualnet::Error>(())
 /// ```
 #[derive(Clone, Debug)]
