@@ -11,7 +11,7 @@ mod pages;
 mod shifted_cholesky;
 pub(crate) mod syrk;
 
-pub(crate) use band::{BandReduction, reduce};
+pub(crate) use band::{BandReduction, dot, reduce};
 pub(crate) use block_tridiagonal::BlockFactor;
 pub use cholesky::Cholesky;
 pub use eigh::{Eigh, eigh};
