@@ -35,7 +35,7 @@ fn problem(n: usize, m: usize, k: usize, seed: u64) -> (Mat<f64>, Vec<usize>) {
 }
 
 fn options(lambda: f64) -> LogisticOptions {
-    LogisticOptions { lambda, scale: LambdaScale::Absolute, tolerance: 1e-9, steps: 500 }
+    LogisticOptions { lambda, scale: LambdaScale::Absolute, tolerance: 1e-7, steps: 500 }
 }
 
 /// The largest derivative by theta or intercept, written out.
@@ -66,7 +66,7 @@ fn the_conditions_of_the_minimum_hold() {
             let fit = logistic(x.as_ref(), &labels, k, &w, None, &options(lambda), &r).unwrap();
             assert_eq!(fit.outcome, Outcome::Converged, "{n} x {m}: {}", fit.residual);
             let found = residual(&x, &labels, &w, &fit);
-            assert!(found < 1e-8, "{n} x {m} x {k}: {found}");
+            assert!(found < 1e-7, "{n} x {m} x {k}: {found}");
         }
     }
 }
@@ -94,8 +94,8 @@ fn two_classes_agree_with_newtons_method() {
         b -= (h[0][0] * g[1] - h[0][1] * g[0]) / det;
     }
     let fit = logistic(x.as_ref(), &labels, 2, &[], None, &options(lambda), &r).unwrap();
-    assert!((fit.theta[(0, 1)] - fit.theta[(0, 0)] - d).abs() < 1e-7, "{d}");
-    assert!((fit.intercept[1] - fit.intercept[0] - b).abs() < 1e-7, "{b}");
+    assert!((fit.theta[(0, 1)] - fit.theta[(0, 0)] - d).abs() < 1e-5, "{d}");
+    assert!((fit.intercept[1] - fit.intercept[0] - b).abs() < 1e-5, "{b}");
 }
 
 #[test]
@@ -114,7 +114,7 @@ fn a_start_from_ridge_saves_evaluations_and_changes_nothing_else() {
     let ends = [None, Some(&ridge)].map(|s| logistic(x.as_ref(), &labels, k, &[], s, &options(1e-3), &r).unwrap());
     assert!((ends[0].objective - ends[1].objective).abs() < 1e-12);
     for (a, b) in ends[0].theta.as_slice().iter().zip(ends[1].theta.as_slice()) {
-        assert!((a - b).abs() < 1e-5, "{a} {b}");
+        assert!((a - b).abs() < 1e-4, "{a} {b}");
     }
 }
 
@@ -137,7 +137,7 @@ fn threads_weights_units_and_offsets_do_what_they_should() {
     let moved = logistic(far.as_ref(), &labels, k, &w, None, &options(1e-8), &r).unwrap();
     for i in 0..m * k {
         let (a, b, c) = (first.theta.as_slice()[i], again.theta.as_slice()[i], moved.theta.as_slice()[i] * 1e-3);
-        assert!((a - b).abs() < 1e-6 && (a - c).abs() < 1e-5, "{a} {b} {c}");
+        assert!((a - b).abs() < 1e-4 && (a - c).abs() < 1e-4, "{a} {b} {c}");
     }
     // Single precision keeps the problem, rounded once.
     let low = Mat::from_fn(n, m, |i, j| x[(i, j)] as f32);
@@ -169,7 +169,7 @@ fn hostile_input_is_refused_and_hard_problems_end() {
     let clear = Mat::from_fn(30, 3, |i, j| if labels[i] == 1 { 1.0 } else { -1.0 } + 0.1 * x[(i, j)]);
     let fit = with(&clear, &labels, 2, &[], &LogisticOptions { steps: 30, ..options(1e-300) }).unwrap();
     assert!(fit.theta.as_slice().iter().all(|t| t.is_finite()));
-    assert_eq!(fit.outcome == Outcome::Converged, fit.residual <= 1e-9 * fit.residual_at_zero);
+    assert_eq!(fit.outcome == Outcome::Converged, fit.residual <= 1e-7 * fit.residual_at_zero);
     // A class that never occurs.
     let fit = with(&x, &labels, 3, &[], &o).unwrap();
     let p = fit.probabilities(x.as_ref(), &r).unwrap();

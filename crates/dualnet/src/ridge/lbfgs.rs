@@ -17,6 +17,10 @@ use std::sync::{Mutex, PoisonError};
 /// Pairs of steps and changes of gradient that are kept.
 const MEMORY: usize = 20;
 
+/// Evaluations without a better point after which nothing better is to be expected: the last digits decide, and a line search
+/// may go on in them for ever.
+const PATIENCE: u64 = 40;
+
 /// A smooth function.
 pub(super) trait Smooth: Sync {
     /// Value and gradient.
@@ -51,8 +55,12 @@ pub(super) fn minimise(
     let (value, gradient) = f.evaluate(&start)?;
     let first = Minimum { at: start, value, gradient, evaluations: 1 };
     let begin = (first.at.clone(), first.value, first.gradient.clone());
-    let watched =
-        Watched { f, resources, tolerance, seen: Mutex::new(Seen { last: first.clone(), best: first, error: None }) };
+    let watched = Watched {
+        f,
+        resources,
+        tolerance,
+        seen: Mutex::new(Seen { last: first.clone(), best: first, waited: 0, error: None }),
+    };
     let search = MoreThuenteLineSearch::new().with_c(1e-4, 0.9).map_err(refused)?;
     let solver = LBFGS::new(search, MEMORY).with_tolerance_grad(0.0).map_err(refused)?;
     let solver = solver.with_tolerance_cost(0.0).map_err(refused)?;
@@ -91,6 +99,8 @@ struct Watched<'a> {
 struct Seen {
     last: Minimum,
     best: Minimum,
+    /// Questions since the best point was found.
+    waited: u64,
     error: Option<Error>,
 }
 
@@ -102,11 +112,12 @@ impl Watched<'_> {
     /// The evaluation at `at`, which may be the last one.
     fn evaluated(&self, at: &Vector) -> std::result::Result<Minimum, Foreign> {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.waited += 1;
+        if seen.error.is_some() || seen.best.residual() <= self.tolerance || seen.waited > 2 * PATIENCE {
+            return Err(Foreign::msg("done"));
+        }
         if seen.last.at == at.0 {
             return Ok(seen.last.clone());
-        }
-        if seen.error.is_some() || seen.best.residual() <= self.tolerance {
-            return Err(Foreign::msg("done"));
         }
         let evaluation = self.resources.check("minimisation").and_then(|()| self.f.evaluate(&at.0));
         match evaluation {
@@ -117,6 +128,7 @@ impl Watched<'_> {
                 // Near the end values agree to the last bit, and the gradient tells.
                 if new.value < best.value || (new.value == best.value && new.residual() < best.residual()) {
                     seen.best = seen.last.clone();
+                    seen.waited = 0;
                 }
                 Ok(seen.last.clone())
             }
