@@ -129,7 +129,7 @@ fn householder(x: &mut Mat<f64>) -> (Mat<f64>, [f64; WIDTH]) {
 }
 
 /// Inner product in a fixed order that the compiler can vectorise.
-pub(super) fn dot(x: &[f64], y: &[f64]) -> f64 {
+pub(crate) fn dot(x: &[f64], y: &[f64]) -> f64 {
     const LANES: usize = 16;
     let (xs, ys) = (x.chunks_exact(LANES), y.chunks_exact(LANES));
     let rest: f64 = xs.remainder().iter().zip(ys.remainder()).map(|(x, y)| x * y).sum();

@@ -12,7 +12,7 @@ mod qr;
 mod shifted_cholesky;
 pub(crate) mod syrk;
 
-pub(crate) use band::{BandReduction, reduce};
+pub(crate) use band::{BandReduction, dot, reduce};
 pub(crate) use block_tridiagonal::BlockFactor;
 pub use cholesky::Cholesky;
 pub use eigh::{Eigh, eigh};

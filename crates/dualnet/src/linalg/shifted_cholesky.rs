@@ -101,13 +101,16 @@ enum Direction {
     Down,
 }
 
+/// Rows of a block.
+type Block<'a> = Vec<&'a mut [f64]>;
+
 /// Copies what lies beside the blocks on the diagonal across it.
 fn transpose(a: &mut Mat<f64>, direction: Direction, resources: &Resources) {
     let n = a.rows();
-    let mut pairs: Vec<(Vec<&mut [f64]>, Vec<&mut [f64]>)> = Vec::new();
-    let mut grid: Vec<Vec<Vec<&mut [f64]>>> = Vec::new();
+    let mut pairs: Vec<(Block<'_>, Block<'_>)> = Vec::new();
+    let mut grid: Vec<Vec<Block<'_>>> = Vec::new();
     for rows in a.as_mut_slice().chunks_mut((BLOCK * n).max(1)) {
-        let mut blocks: Vec<Vec<&mut [f64]>> = (0..n.div_ceil(BLOCK)).map(|_| Vec::with_capacity(BLOCK)).collect();
+        let mut blocks: Vec<Block<'_>> = (0..n.div_ceil(BLOCK)).map(|_| Vec::with_capacity(BLOCK)).collect();
         for row in rows.chunks_exact_mut(n) {
             row.chunks_mut(BLOCK).zip(&mut blocks).for_each(|(part, block)| block.push(part));
         }

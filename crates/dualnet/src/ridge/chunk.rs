@@ -252,7 +252,7 @@ fn limit<T: Float>() -> f64 {
 /// Why column `j` of these rows cannot be taken.
 fn refuse<T: Float>(features: MatRef<'_, T>, rows: Range<usize>, column: usize) -> Error {
     let at = |i: &usize| features.row(*i)[column].to_f64();
-    let bad = |i: &usize| !(at(i).abs() <= limit::<T>());
+    let bad = |i: &usize| at(i).abs() > limit::<T>();
     match rows.clone().find(|i| !at(i).is_finite()) {
         Some(row) => Error::NonFinite { what: "features of ridge".into(), row, column, value: at(&row) },
         None => too_large("a feature", T::NAME, rows.clone().find(bad).unwrap_or(rows.start), column),

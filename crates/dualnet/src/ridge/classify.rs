@@ -43,7 +43,7 @@ pub(crate) fn one_hot_columns(labels: &[usize], classes: usize) -> Result<Mat<f6
     Ok(Mat::from_fn(labels.len(), classes, |i, j| if labels[i] == j { 1.0 } else { 0.0 }))
 }
 
-fn check_labels(labels: &[usize], classes: usize) -> Result<()> {
+pub(super) fn check_labels(labels: &[usize], classes: usize) -> Result<()> {
     let bad = labels.iter().position(|&l| l >= classes);
     if classes >= 2 && bad.is_none() {
         return Ok(());
@@ -170,7 +170,7 @@ impl Calibration {
 }
 
 /// Turns logits into probabilities and returns the logarithm of their denominator.
-fn softmax(row: &mut [f64]) -> f64 {
+pub(super) fn softmax(row: &mut [f64]) -> f64 {
     let top = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     row.iter_mut().for_each(|x| *x = (*x - top).exp());
     let sum: f64 = row.iter().sum();

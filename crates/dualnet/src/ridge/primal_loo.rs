@@ -104,7 +104,7 @@ impl PrimalPath {
         let one = |(i, form): (usize, f64)| {
             let w = chunk.weights.get(i).copied().unwrap_or(1.0);
             let h = w / self.weight * (1.0 + form / self.unit);
-            if !(1.0 - h >= LEAST) {
+            if 1.0 - h < LEAST || h.is_nan() {
                 return Err(Error::Invalid {
                     what: format!("leverage of row {}", first + i),
                     expected: "less than 1".into(),

@@ -114,10 +114,11 @@ impl Solver {
         }
     }
 
-    /// Decomposes `A + wanted I` with as little more on the diagonal as it takes; the shift, and what was added.
+    /// Decomposes `A + wanted I` with as little more on the diagonal as it takes; the shift, and
+    /// what was added to it.
     ///
     /// A shift above `floor` needs no look at the smallest eigenvalue. Below, it must be clear of rounding.
-    fn regularised(&mut self, wanted: f64, resources: &Resources) -> Result<(f64, Option<(f64, Option<usize>)>)> {
+    fn regularised(&mut self, wanted: f64, resources: &Resources) -> Result<(f64, Option<Jitter>)> {
         let largest = self.largest();
         let m = self.sides()?.rows();
         let floor = 8.0 * f64::EPSILON * largest;
@@ -128,7 +129,7 @@ impl Solver {
                 Ok(factor) => {
                     let clear = shift >= m as f64 * floor || factor.smallest(m, resources) >= floor;
                     if clear || added > 1e-6 * largest {
-                        return Ok((shift, (added > 0.0).then_some((added, pivot))));
+                        return Ok((shift, (added > 0.0).then_some(Jitter { added, pivot })));
                     }
                 }
                 Err(failed) if added > 1e-6 * largest => {
@@ -267,7 +268,7 @@ impl PrimalPath {
             LambdaScale::MeanDiagonal => 1.0,
             LambdaScale::Absolute => self.unit,
         };
-        let jitter = added.map(|(added, pivot)| Jitter { added: added * unit_of_lambda, pivot });
+        let jitter = added.map(|j| Jitter { added: j.added * unit_of_lambda, ..j });
         let point = self.point(lambda, shift, jitter, (trace, error), (&x, &sides))?;
         let solved = Solved { x, shift, point };
         if matches!(self.solver, Solver::Cholesky(_)) {
