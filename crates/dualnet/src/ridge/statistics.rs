@@ -78,7 +78,7 @@ impl RidgeStatistics {
     /// as so many equal rows, except in [`Self::rows`]; a row of weight 0 counts as absent.
     ///
     /// Either all rows are added or, with an error, none. Centred features are rounded to `T`, and products of them are summed in
-    /// `T` over at most 256 rows: with `f64` nothing is lost, with `f32` entries of the scatter carry an error of less than 1e-6 of
+    /// `T` over at most 256 rows: with `f64` nothing is lost, with `f32` entries of the scatter carry an error of about 1e-6 of
     /// the product of the two standard deviations, for any mean and any number of rows.
     ///
     /// # Errors
