@@ -50,7 +50,7 @@ impl ArcCosine {
     /// E = M(s) M(t) + r P(s z > c) P(t z > c) + integral from 0 to asin(rho) of
     /// (r - s t sin u) exp(-(h^2 + k^2 - 2 h k sin u) / (2 cos^2 u)) du / 2 pi, h = c/s, k = c/t and r = rho s t,
     ///
-    /// on 16 panels of 24 Gauss-Legendre points, narrower towards the end: 1e-13 of E for |c| up to 5 lengths.
+    /// on 16 panels of 24 Gauss-Legendre points, narrower towards the end: 2e-12 of E for |c| up to 5 lengths.
     ///
     /// # Errors
     /// Vectors of different lengths; a threshold that is not finite.

@@ -15,7 +15,7 @@ pub use scaling::{ScaleTo, Scaling};
 
 use crate::error::{Error, Result};
 use crate::kernel::Float;
-use crate::linalg::{Mat, MatMut, MatRef};
+use crate::linalg::{Mat, MatMut, MatRef, first_not_finite};
 use crate::resources::Resources;
 use crate::simd::Isa;
 use rayon::prelude::*;
@@ -128,7 +128,7 @@ fn map_rows<T: Float, F: FeatureMap<T> + ?Sized>(
         }
     }
     for row in 0..rows {
-        if let Some(column) = out.row_mut(row).iter().position(|x| !x.is_finite()) {
+        if let Some(column) = first_not_finite(out.row_mut(row)) {
             return Err(Error::Overflow {
                 at: "a feature map".into(),
                 what: "a feature".into(),

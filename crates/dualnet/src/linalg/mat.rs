@@ -185,13 +185,22 @@ impl<T: Element> MatRef<'_, T> {
     /// An error naming the first entry that is not finite.
     pub fn check_finite(&self, what: &str) -> Result<()> {
         for row in 0..self.rows {
-            if let Some(column) = self.row(row).iter().position(|x| !x.is_finite()) {
+            if let Some(column) = first_not_finite(self.row(row)) {
                 let value = self.row(row)[column].to_f64();
                 return Err(Error::NonFinite { what: what.into(), row, column, value });
             }
         }
         Ok(())
     }
+}
+
+/// Index of the first entry that is not finite.
+pub(crate) fn first_not_finite<T: Element>(entries: &[T]) -> Option<usize> {
+    // Whole chunks without a way out in between: registers of any instruction set compare several entries at once.
+    const CHUNK: usize = 256;
+    let fine = |chunk: &[T]| chunk.iter().fold(true, |fine, x| fine & x.is_finite());
+    let at = entries.chunks(CHUNK).position(|chunk| !fine(chunk))? * CHUNK;
+    entries[at..].iter().position(|x| !x.is_finite()).map(|i| at + i)
 }
 
 impl<'a, T> MatMut<'a, T> {

@@ -18,6 +18,7 @@ pub use cholesky::Cholesky;
 pub use eigh::{Eigh, eigh};
 pub(crate) use gemm::in_range;
 pub use gemm::{Scalar, Update, gemm_nn, gemm_nn_parallel, gemm_nt, gemm_nt_parallel, gemm_tn, gemm_tn_parallel};
+pub(crate) use mat::first_not_finite;
 pub use mat::{Mat, MatMut, MatRef};
 pub(crate) use qr::orthonormal_rows;
 pub(crate) use shifted_cholesky::ShiftedCholesky;

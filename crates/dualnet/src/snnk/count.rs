@@ -13,6 +13,8 @@ use crate::features::pointwise::Pointwise;
 use crate::features::{ArcCosineFeatures, FeatureMap, RandomFeatures};
 use crate::kernel::Float;
 use crate::snnk::Snnk;
+use crate::snnk::urf::{UrfMap, WindowedMap};
+use crate::transform::ProjectionKind;
 use std::iter::Sum;
 use std::ops::Add;
 
@@ -99,6 +101,25 @@ impl<T: Float> Counted for RandomFeatures<T> {
 impl<T: Float> Counted for ArcCosineFeatures<T> {
     fn count(&self) -> Count {
         Count::of(self.map())
+    }
+}
+
+/// m frequencies, rows of G and phases; two functions of each product.
+impl<T: Float> Counted for UrfMap<T> {
+    fn count(&self) -> Count {
+        let (inputs, features) = (self.inputs(), self.dim() / 2);
+        let map = match self.options().projection {
+            ProjectionKind::Structured => Count::structured_map::<T>(inputs, features),
+            ProjectionKind::Gaussian | ProjectionKind::Orthogonal => Count::map::<T>(inputs, features),
+        };
+        Count { flops: map.flops.saturating_add(features as u64), ..map }
+    }
+}
+
+/// The waves; the input itself costs nothing.
+impl<T: Float> Counted for WindowedMap<T> {
+    fn count(&self) -> Count {
+        self.waves().count()
     }
 }
 

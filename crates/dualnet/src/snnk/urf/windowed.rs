@@ -63,6 +63,11 @@ pub struct WindowedMap<T> {
 }
 
 impl<T: Float> WindowedMap<T> {
+    /// The map of the waves alone.
+    pub(in crate::snnk) fn waves(&self) -> &UrfMap<T> {
+        &self.map
+    }
+
     /// Draws `features` (m) complex features for the harmonics of `series`, inputs of `inputs` (d) columns.
     ///
     /// # Errors
