@@ -48,7 +48,7 @@ def ours(net, size, options):
     """Accuracy, seconds and peak memory of one command."""
     activation, directions = net
     command = [options.binary, "fit", DATA, "--net", f"bundled:{activation}-1-{size}", "--directions", directions]
-    command += ["--threads", str(options.threads), "--json", "--quiet", "--memory", "12G"]
+    command += ["--precision", "f32", "--threads", str(options.threads), "--json", "--quiet"]
     start = perf_counter()
     with tempfile.TemporaryFile("w+") as out:
         child = subprocess.Popen([str(c) for c in command], stdout=out)

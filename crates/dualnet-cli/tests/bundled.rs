@@ -54,7 +54,8 @@ fn rows_read_from_the_file_give_the_same_model() {
     place.put("n.csv", numbers_csv(9000, 1));
     place.put("t.csv", numbers_csv(100, 2));
     for more in ["", "--holdout .2", "--test t.csv"] {
-        let fit = |read: &str, model: &str| timeless(place.json(&format!("fit n.csv {NET} {more} --read {read} -o {model}")));
+        let fit =
+            |read: &str, model: &str| timeless(place.json(&format!("fit n.csv {NET} {more} --read {read} -o {model}")));
         assert_eq!(fit("memory", "a"), fit("file", "b"), "{more}");
         let predict = |model: &str| place.ok(&format!("predict {model} t.csv --interval .8")).out;
         assert_eq!(predict("a"), predict("b"));

@@ -221,26 +221,33 @@ fn options_are_checked_before_the_work() {
     for share in ["0", "1", "2", "nan", "0.001"] {
         place.fails(&format!("fit n.csv --holdout {share}"), &["--holdout: expected a share", "try .2"]);
     }
-    for unknown in ["--method features", "--metric full", "--time 5m", "--report r.html", "--whiten zca"] {
+    for unknown in ["--method nystrom", "--metric full", "--time 5m", "--report r.html", "--whiten zca"] {
         assert_eq!(place.run(&format!("fit n.csv {unknown}")).code, 2, "{unknown}");
     }
-    assert!(place.run("fit n.csv --method features").err.contains("[possible values: auto, exact]"));
+    assert!(place.run("fit n.csv --method pcg").err.contains("[possible values: auto, exact, features]"));
 }
 
 #[test]
 fn the_plan_and_the_limit_on_memory() {
     let place = Place::new();
     place.put("big.csv", numbers_csv(3000, 1));
-    let plan = place.json("fit big.csv --memory 100M --dry-run");
+    let plan = place.json("fit big.csv --method exact --memory 100M --dry-run");
     let bytes = plan["bytes"].as_u64().unwrap();
     // 28 bytes a pair of rows, and the encoded rows.
     assert!((252_000_000..300_000_000).contains(&bytes), "{bytes}");
     let needs = format!("big.csv: an exact fit of 3000 rows needs {bytes} bytes, the limit is 104857600");
-    place.fails("fit big.csv --memory 100M", &[&needs, "raise --memory"]);
+    place.fails("fit big.csv --method exact --memory 100M", &[&needs, "raise --memory"]);
+    let instead = place.ok("fit big.csv --memory 100M --dry-run");
+    assert!(
+        instead.err.contains("rows needs 2") && instead.err.contains("fitting bundled:relu-1-1024 instead"),
+        "{}",
+        instead.err
+    );
+    assert!(instead.out.starts_with("3,000 rows, bundled:relu-1-1024, "), "{}", instead.out);
     assert_eq!([&plan["rows"], &plan["candidates"], &plan["compared_rows"]], [3000, 8, 800]);
     assert_eq!(plan["memory"], 100 << 20);
     assert!(plan["seconds_expected"].as_f64().unwrap() > 0.0);
-    let words = place.ok("fit big.csv --memory 100M --dry-run").out;
+    let words = place.ok("fit big.csv --method exact --memory 100M --dry-run").out;
     assert!(words.starts_with("3,000 rows, 8 candidates compared on 800 rows, 2"), "{words}");
     assert!(words.contains(" MiB of memory (more than the 100.0 MiB allowed), about "), "{words}");
 }

@@ -48,7 +48,15 @@ fn centred<T: Float>(
     };
     let options = PrimalOptions { lambdas: vec![lambda], scale, solver: PrimalSolver::Cholesky };
     let fit = PrimalPath::new(statistics, options, resources)?.fit(lambda, resources)?;
-    Ok((fit.theta, fit.intercept))
+    match fit.point.jitter {
+        None => Ok((fit.theta, fit.intercept)),
+        // Another lambda than was asked for would be another layer.
+        Some(jitter) => Err(Error::NotPositiveDefinite {
+            what: "the Gram matrix of the features".into(),
+            pivot: jitter.pivot.unwrap_or(map.dim()),
+            hint: "increase lambda: some features depend on others".into(),
+        }),
+    }
 }
 
 /// Coefficients (m, l) of a fit whose value is 0 where all features are.
