@@ -30,10 +30,12 @@ FIGURES, DOCS = HERE / "figures", HERE.parent / "docs"
 # Colours that people with any colour vision tell apart (Okabe and Ito), dark enough for text on white.
 BLUE, RED, GREEN, PURPLE, GREY = "#0064a0", "#b84a00", "#00785a", "#9a4d84", "#595959"
 STYLE = {
-    "font.size": 9, "font.family": "DejaVu Sans", "axes.spines.top": False, "axes.spines.right": False, "axes.titlesize": 9,
-    "axes.titleweight": "bold", "axes.titlelocation": "left", "axes.edgecolor": GREY, "axes.grid": True, "grid.color": "#e4e4e4",
-    "grid.linewidth": 0.6, "axes.axisbelow": True, "xtick.color": GREY, "ytick.color": GREY, "figure.facecolor": "white",
-    "svg.fonttype": "none", "svg.hashsalt": "snnk", "lines.linewidth": 1.3, "xtick.minor.size": 0, "ytick.minor.size": 0,
+    "font.size": 9, "font.family": "sans-serif", "font.sans-serif": ["DejaVu Sans", "Verdana", "Helvetica", "Arial"],
+    "axes.titlesize": 9, "axes.titleweight": "bold", "axes.titlelocation": "left", "axes.edgecolor": GREY,
+    "axes.spines.top": False, "axes.spines.right": False, "axes.axisbelow": True,
+    "axes.grid": True, "grid.color": "#e4e4e4", "grid.linewidth": 0.6, "lines.linewidth": 1.3,
+    "xtick.color": GREY, "ytick.color": GREY, "xtick.minor.size": 0, "ytick.minor.size": 0,
+    "figure.facecolor": "white", "svg.fonttype": "none", "svg.hashsalt": "snnk",
 }
 
 
@@ -118,7 +120,8 @@ def error(rows, variances):
         axis.set_xlabel("features m")
     for axis in axes[:, 0]:
         axis.set_ylabel("root mean square error")
-    notes = [(axes[0, 0], "dots measured, lines predicted;\nat their ends |x| = |w|"), (axes[1, 1], "dashed: upper bound of the prediction")]
+    notes = [(axes[0, 0], "dots measured, lines predicted;\nat their ends |x| = |w|"), (axes[1, 1], "dashed: upper bound of the prediction"),
+             (axes[1, 0], "at norm 1 the variance is infinite")]
     for axis, note in notes:
         label(axis, 64, 0.0017 if "\n" in note else 0.0013, note, GREY, xytext=(0, 0))
     return figure
@@ -158,9 +161,8 @@ def depth(rows):
                 if not points:
                     continue
                 xs, color, dark = sorted(points), colors[form], size == max(sizes)
-                for x in xs:
-                    shift = -0.04 if dark else 0.04
-                    axis.plot([x + shift] * len(points[x]), points[x], "_", color=color, markersize=5, alpha=0.5)
+                single = [(x + (-0.04 if dark else 0.04), y) for x in xs for y in points[x]]
+                axis.plot(*zip(*single), "_", color=color, markersize=5, alpha=0.5)
                 axis.plot(xs, [mean(points[x]) for x in xs], "-" if dark else "--", marker="o", markersize=3.5, color=color)
                 ends.append((mean(points[xs[-1]]), xs[-1], f"{form}, m = {size:,.0f}", color))
         axis.set_title(title)
