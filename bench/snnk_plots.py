@@ -55,7 +55,7 @@ def read(path):
 
 def save(figure, out):
     """SVG with the same bytes for the same figures; PNG as well if asked for by the name."""
-    figure.savefig(out, metadata={"Date": None} if out.suffix == ".svg" else None, dpi=110)
+    figure.savefig(out, metadata={"Date": None, "Creator": None} if out.suffix == ".svg" else None, dpi=110)
     print(out)
 
 
@@ -120,7 +120,7 @@ def error(rows, variances):
         axis.set_xlabel("features m")
     for axis in axes[:, 0]:
         axis.set_ylabel("root mean square error")
-    notes = [(axes[0, 0], "dots measured, lines predicted;\nat their ends |x| = |w|"), (axes[1, 1], "dashed: upper bound of the prediction"),
+    notes = [(axes[0, 0], "dots measured, lines predicted;\nat their ends |x| = |w|"), (axes[1, 1], "dashed: bound of scatter, plus truncation"),
              (axes[1, 0], "at norm 1 the variance is infinite")]
     for axis, note in notes:
         label(axis, 64, 0.0017 if "\n" in note else 0.0013, note, GREY, xytext=(0, 0))
