@@ -42,13 +42,13 @@ def rivals(seed):
         return make_pipeline(StandardScaler(), Nystroem(gamma=gamma, n_components=size, random_state=seed), Ridge(alpha=alpha))
 
     def mlp(alpha):
-        return make_pipeline(StandardScaler(), MLPRegressor((256, 128), alpha=alpha, early_stopping=True, random_state=seed))
+        return make_pipeline(StandardScaler(), MLPRegressor(hidden_layer_sizes=(256, 128), alpha=alpha, early_stopping=True, random_state=seed))
 
     return {
         "HistGradientBoosting": [lambda: HistGradientBoostingRegressor(random_state=seed)],
         "random forest": [lambda: RandomForestRegressor(200, n_jobs=-1, random_state=seed)],
-        "RBF Nystroem 2,048 + ridge": [lambda g=g, a=a: nystroem(g, a) for g in (0.1, 0.5, 2.0) for a in (1e-3, 1e-1, 1.0)],
-        "MLP 256-128": [lambda a=a: mlp(a) for a in (1e-4, 1e-2, 1.0)],
+        "RBF Nystroem 2,048 + ridge": [lambda g=g, a=a: nystroem(g, a) for g in (0.1, 0.5, 2.0) for a in (1e-2, 1.0)],
+        "MLP 256-128": [lambda a=a: mlp(a) for a in (1e-4, 1e-2)],
     }
 
 

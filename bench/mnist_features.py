@@ -24,7 +24,7 @@ BINARY = HERE.parent / "target" / "release" / "dualnet"
 DATA = HERE.parent / "data" / "fetched" / "mnist"
 SIZES = [512, 1024, 2048, 4096, 8192]
 BUDGETS = [5, 10, 20, 40, 60]
-NETS = {"relu, pairs": ("relu", "pairs"), "cos, pairs": ("cos", "pairs"), "relu, gaussian": ("relu", "gaussian")}
+NETS = {"cos": ("cos", "auto"), "relu": ("relu", "auto"), "relu, gaussian": ("relu", "gaussian")}
 
 
 def images(name):

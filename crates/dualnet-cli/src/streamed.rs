@@ -19,8 +19,8 @@ pub struct Streamed {
     reader: Reader,
     /// Of all rows of the file.
     target: Target,
-    /// The same without rows.
-    empty: Target,
+    /// The same without rows: what [`Batches::target`] gives.
+    without_rows: Target,
     /// Rows that are given, ascending; `None`: all.
     part: Option<Vec<usize>>,
     /// Columns of input.
@@ -80,7 +80,7 @@ impl Streamed {
             stream::Schema::Table { format, .. } => format.clone(),
             stream::Schema::Arrays { x, .. } => format!("samples of shape {:?}", x.shape),
         };
-        Ok(Self { reader, empty: target.select(&[]), target, part: None, columns, format, at: 0, failed: None })
+        Ok(Self { reader, without_rows: target.select(&[]), target, part: None, columns, format, at: 0, failed: None })
     }
 
     /// Targets of the rows that are given.
@@ -152,8 +152,9 @@ impl Batches for FileBatches<'_> {
         self.rows.at = 0;
         self.rows.reader.stream.restart().map_err(|e| self.keep(e.into()))
     }
+    #[allow(clippy::misnamed_getters)] // `target` of the file is that of all rows.
     fn target(&self) -> &Target {
-        &self.rows.empty
+        &self.rows.without_rows
     }
 }
 

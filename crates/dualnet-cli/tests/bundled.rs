@@ -23,7 +23,11 @@ fn the_report_says_what_was_fitted() {
     let report = place.json(&format!("fit n.csv {NET} --holdout .25"));
     assert_eq!([&report["method"], &report["net"], &report["kernel"]], ["features", "bundled:relu-1-64", "nngp"]);
     assert_eq!([&report["n_train"], &report["loo"]["rows"], &report["test"]["rows"]], [150, 150, 50]);
-    assert_eq!([&report["features"]["directions"], &report["features"]["precision"]], ["pairs", "f64"]);
+    assert!(["pairs", "orthogonal"].iter().any(|d| report["features"]["directions"] == *d), "{report}");
+    assert_eq!(
+        [&report["features"]["precision"], &report["features"]["depth"]],
+        [&Value::from("f64"), &Value::from(1)]
+    );
     assert_eq!([&report["features"]["dim"], &report["features"]["parameters"]], [64, 65]);
     for part in ["loo", "test"] {
         assert!(report[part]["r2"].as_f64().unwrap() > 0.8, "{part}: {report}");

@@ -63,8 +63,9 @@ pub struct Fit {
     /// an exact fit does not fit the memory
     #[arg(long, default_value = "auto")]
     method: MethodOption,
-    /// Where the directions of a bundled net come from: differences of training rows, or random draws
-    #[arg(long, value_name = "KIND", default_value = "pairs")]
+    /// Where the directions of a bundled net come from: differences of training rows, or random draws; auto: pairs or orthogonal, by
+    /// leave-one-out
+    #[arg(long, value_name = "KIND", default_value = "auto")]
     directions: DirectionsOption,
     /// Precision of the features of a bundled net; auto: f64 where that takes seconds, else f32
     #[arg(long, default_value = "auto")]
@@ -109,6 +110,7 @@ enum MethodOption {
 
 #[derive(Clone, Copy, PartialEq, ValueEnum)]
 enum DirectionsOption {
+    Auto,
     Pairs,
     Gaussian,
     Orthogonal,
@@ -296,12 +298,13 @@ impl Fit {
             return Err(Error::argument("--kernel", "nngp for a bundled net", "ntk", hint));
         }
         let mut options = BundledOptions::new(net);
-        options.directions = match self.directions {
-            DirectionsOption::Pairs => Directions::Pairs,
-            DirectionsOption::Gaussian => Directions::Gaussian,
-            DirectionsOption::Orthogonal => Directions::Orthogonal,
-            DirectionsOption::Structured => Directions::Structured,
-        };
+        match self.directions {
+            DirectionsOption::Auto => {}
+            DirectionsOption::Pairs => options.directions = vec![Directions::Pairs],
+            DirectionsOption::Gaussian => options.directions = vec![Directions::Gaussian],
+            DirectionsOption::Orthogonal => options.directions = vec![Directions::Orthogonal],
+            DirectionsOption::Structured => options.directions = vec![Directions::Structured],
+        }
         options.precision = match self.precision {
             PrecisionOption::Auto => None,
             PrecisionOption::F32 => Some(FeaturePrecision::F32),

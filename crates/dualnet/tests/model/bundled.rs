@@ -33,7 +33,7 @@ fn every_activation_kind_and_depth_learns_a_smooth_function() {
         [("relu-1", 0.9), ("cos-1", 0.9), ("tanh-1", 0.9), ("gelu-1", 0.9), ("relu-2", 0.75), ("erf-3", 0.6)]
     {
         for directions in Directions::ALL {
-            let options = BundledOptions { directions, ..options(&format!("bundled:{net}-400")) };
+            let options = BundledOptions { directions: vec![directions], ..options(&format!("bundled:{net}-400")) };
             let model = fitted(&x, &y, &options);
             let (metrics, coverage) = model.evaluate(&new, &truth, &one()).unwrap();
             assert!(metrics.r2.unwrap() > least, "{net} {directions:?}: {:?}", metrics.r2);
@@ -121,8 +121,10 @@ struct Ragged<'a> {
     passed: usize,
     restarts: usize,
     fails: usize,
-    wrong: fn(Frame, Target) -> Result<Option<(Frame, Target)>>,
+    wrong: fn(Frame, Target) -> Batch,
 }
+
+type Batch = Result<Option<(Frame, Target)>>;
 
 impl<'a> Ragged<'a> {
     fn new(x: &'a Frame, y: &'a Target, fails: usize) -> Self {
@@ -211,7 +213,7 @@ fn limits_are_held() {
 fn saved() -> (Frame, Vec<Model>) {
     let x = frame(90, 3, 12);
     let target = |net: &str, directions, precision, y: &Target| {
-        let options = BundledOptions { directions, precision: Some(precision), ..options(net) };
+        let options = BundledOptions { directions: vec![directions], precision: Some(precision), ..options(net) };
         fitted(&x, y, &options)
     };
     let models = vec![
@@ -273,7 +275,7 @@ fn pairs_of_rows_beat_normal_directions_where_data_are_flat() {
     };
     let ((x, y), (new, truth)) = (table(1000), table(500));
     let r2 = |directions| {
-        let options = BundledOptions { directions, ..options("bundled:relu-1-100") };
+        let options = BundledOptions { directions: vec![directions], ..options("bundled:relu-1-100") };
         fitted(&x, &y, &options).evaluate(&new, &truth, &one()).unwrap().0.r2.unwrap()
     };
     let (pairs, gaussian) = (r2(Directions::Pairs), r2(Directions::Gaussian));

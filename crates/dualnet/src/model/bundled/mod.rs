@@ -4,6 +4,7 @@
 //! one for the sums. Leave-one-out is computed on rows of the sample. Memory m^2 for m features, whatever the number of rows.
 
 mod choose;
+mod lambda;
 mod options;
 mod sample;
 mod solve;
@@ -20,7 +21,9 @@ use super::metrics::Metrics;
 use super::outputs::Outputs;
 use super::target::Target;
 use super::units::units;
+use crate::dual::Precision;
 use crate::error::{Error, Result};
+use crate::kernel::Float;
 use crate::linalg::Mat;
 use crate::resources::Resources;
 use crate::ridge::{IntervalCalibration, PrimalFit, Width};
@@ -75,8 +78,8 @@ pub fn fit_bundled(batches: &mut dyn Batches, options: &BundledOptions, resource
     let map = tower.draw(anchors.as_ref(), resources)?;
     let pass = Pass { preprocess: &chosen.preprocess, units: &units, sample: &sample, x: &x };
     let solved = match &map {
-        Map::F32(map) => pass.run(map.as_ref(), batches, &clamped(&options.lambdas), resources)?,
-        Map::F64(map) => pass.run(map.as_ref(), batches, &options.lambdas, resources)?,
+        Map::F32(map) => pass.run(map.as_ref(), batches, &lambdas::<f32>(&options.lambdas), resources)?,
+        Map::F64(map) => pass.run(map.as_ref(), batches, &lambdas::<f64>(&options.lambdas), resources)?,
     };
     let point = solved.fit.point;
     let outputs = sample.target.outputs();
@@ -131,8 +134,11 @@ pub fn fit_bundled(batches: &mut dyn Batches, options: &BundledOptions, resource
     Ok(Model { preprocess: chosen.preprocess, outputs, solution, intercept, report })
 }
 
-fn clamped(lambdas: &[f64]) -> Vec<f64> {
-    let mut lambdas: Vec<f64> = lambdas.iter().map(|l| l.max(LEAST_LAMBDA_F32)).collect();
+/// Lambdas that features of precision `T` allow.
+fn lambdas<T: Float>(lambdas: &[f64]) -> Vec<f64> {
+    let least = if T::PRECISION == Precision::F32 { LEAST_LAMBDA_F32 } else { 0.0 };
+    let mut lambdas: Vec<f64> = lambdas.iter().map(|l| l.max(least)).collect();
+    lambdas.sort_by(f64::total_cmp);
     lambdas.dedup();
     lambdas
 }

@@ -15,8 +15,8 @@ const DOUBLE_FLOPS: f64 = 5e11;
 pub struct BundledOptions {
     /// Activation, depth and number of features.
     pub net: BundledNet,
-    /// Where its directions come from.
-    pub directions: Directions,
+    /// Where its directions may come from.
+    pub directions: Vec<Directions>,
     /// How numbers may be shown to it.
     pub encodings: Vec<Encoding>,
     /// Lambdas, in units of the mean of the diagonal of Phi'Phi/n, Phi centred.
@@ -26,11 +26,11 @@ pub struct BundledOptions {
 }
 
 impl BundledOptions {
-    /// Pairs of rows as directions; encodings, lambda and precision chosen.
+    /// Directions (pairs of rows or orthogonal ones), encodings, lambda and precision chosen.
     pub fn new(net: BundledNet) -> Self {
         Self {
             net,
-            directions: Directions::default(),
+            directions: vec![Directions::Pairs, Directions::Orthogonal],
             encodings: vec![Encoding::Plain, Encoding::Binned],
             lambdas: default_path(),
             precision: None,

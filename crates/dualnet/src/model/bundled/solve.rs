@@ -1,5 +1,6 @@
 //! The pass over all rows: sums, the best lambda, and rows left out.
 
+use super::lambda::{self, Rows, best_lambda};
 use super::sample::Sample;
 use super::{BATCH, changed, loo_rows};
 use crate::error::Result;
@@ -8,11 +9,13 @@ use crate::kernel::Float;
 use crate::linalg::Mat;
 use crate::model::batches::Batches;
 use crate::model::features::converted;
-use crate::model::invalid;
 use crate::model::preprocess::Preprocess;
 use crate::model::units::{Unit, standardised};
 use crate::resources::Resources;
-use crate::ridge::{ArraySource, Batch, PrimalFit, PrimalOptions, PrimalPath, Source, accumulate, best_by_gcv};
+use crate::ridge::{Batch, PrimalFit, PrimalOptions, PrimalPath, Source, accumulate};
+
+/// Rows that lambdas are judged by.
+const JUDGED: usize = 1000;
 
 /// Rows that come preprocessed, targets in their units: what the ridge reads.
 struct Encoded<'a> {
@@ -76,15 +79,13 @@ impl Pass<'_> {
         let statistics = accumulate::<T>(map, &mut source, resources)?;
         let options = PrimalOptions { lambdas: lambdas.to_vec(), ..PrimalOptions::default() };
         let mut path = PrimalPath::new(statistics, options, resources)?;
-        let points = path.points(resources)?;
-        let best = best_by_gcv(&points).map(|b| points[b]);
-        let best = best.ok_or_else(|| invalid("lambdas", "at least one", "none", "leave the path out"))?;
-        let mut fit = path.fit(best.lambda, resources)?;
         let left_out = self.sample.some(loo_rows(self.sample.frame.rows(), map.dim()));
         let x = converted::<T>(self.x.as_ref().select_rows(&left_out).as_ref());
         let y = standardised(&self.sample.target.select(&left_out), self.units)?;
-        let mut rows = ArraySource::new(x.as_ref(), y.as_ref(), &[], BATCH)?;
-        let mut loo = path.leave_one_out(best.lambda, map, &mut rows, resources)?.predictions;
+        let rows = Rows { x: x.as_ref(), y: y.as_ref() };
+        let (lambda, _) = best_lambda(&mut path, lambdas, map, rows.first(JUDGED)?, resources)?;
+        let mut fit = path.fit(lambda, resources)?;
+        let mut loo = lambda::left_out(&mut path, lambda, map, rows, resources)?.0;
         for (j, &Unit { mean, size }) in self.units.iter().enumerate() {
             fit.intercept[j] = mean + size * fit.intercept[j];
             (0..fit.theta.rows()).for_each(|i| fit.theta[(i, j)] *= size);
