@@ -17,8 +17,8 @@ const MOST_FEATURES: usize = 1 << 20;
 #[serde(rename_all = "snake_case")]
 pub enum Directions {
     /// Differences of two training rows drawn at random, each scaled so that its projection varies by 1 over the rows: more
-    /// directions where the data vary more. On 60,000 MNIST images 2,048 of them err in 2.6 % of the test images, 2,048 Gaussian
-    /// ones in 4.0 %.
+    /// directions where the data vary more. On 60,000 MNIST images 2,048 of them err in 2.8 % of the test images, 2,048 Gaussian
+    /// ones in 4.0 %; where columns hardly depend on each other, orthogonal ones are better.
     #[default]
     Pairs,
     /// Independent standard normals: the mean over draws is the NNGP kernel of the net.
