@@ -17,7 +17,7 @@ import sys
 import tempfile
 from pathlib import Path
 from statistics import median
-from time import perf_counter
+from time import perf_counter, sleep
 
 HERE = Path(__file__).resolve().parent
 BINARY = HERE.parent / "target" / "release" / "dualnet"
@@ -50,15 +50,22 @@ def ours(net, size, options):
     command = [options.binary, "fit", DATA, "--net", f"bundled:{activation}-1-{size}", "--directions", directions]
     command += ["--precision", "f32", "--threads", str(options.threads), "--json", "--quiet"]
     start = perf_counter()
+    peak = 0
     with tempfile.TemporaryFile("w+") as out:
         child = subprocess.Popen([str(c) for c in command], stdout=out)
-        _, status, usage = os.wait4(child.pid, 0)
+        while child.poll() is None:  # the peak that wait4 reports would be that of this process
+            try:
+                lines = Path(f"/proc/{child.pid}/status").read_text().splitlines()
+                peak = max([peak, *(int(l.split()[1]) for l in lines if l.startswith("VmHWM"))])
+            except OSError:
+                pass
+            sleep(0.02)
         seconds = perf_counter() - start
-        if status:
+        if child.returncode:
             sys.exit(f"{' '.join(map(str, command))} failed")
         out.seek(0)
         report = json.load(out)
-    return report["test"]["accuracy"], seconds, usage.ru_maxrss / 2**20, report
+    return report["test"]["accuracy"], seconds, peak / 2**20, report
 
 
 def rival(name, size, data, settings):
