@@ -10,8 +10,7 @@
 //! These are half the kernels of Cho and Saul, "Kernel methods for deep learning" (2009), equations 3 to 7, which count
 //! the half-space of every projection twice.
 
-use super::FeatureMap;
-use super::pointwise::{Function, Pointwise};
+use super::pointwise::{Function, Pointwise, feature_map_of_field};
 use super::random::{expectation, extend, pair_of, same_length};
 use super::scaling::Scaling;
 use crate::activation::Activation;
@@ -20,9 +19,8 @@ use crate::dual::rectified_monomial::RectifiedMonomial;
 use crate::dual::{DynDual, Pair};
 use crate::error::Result;
 use crate::kernel::Float;
-use crate::linalg::{MatMut, MatRef};
 use crate::resources::Resources;
-use crate::simd::{Isa, Real};
+use crate::simd::Real;
 use crate::transform::ProjectionKind;
 use serde::{Deserialize, Serialize};
 use std::f64::consts::{FRAC_1_SQRT_2, FRAC_PI_2, PI};
@@ -216,17 +214,4 @@ impl<T: Float> ArcCosineFeatures<T> {
     }
 }
 
-impl<T: Float> FeatureMap<T> for ArcCosineFeatures<T> {
-    fn inputs(&self) -> usize {
-        self.map.inputs()
-    }
-    fn dim(&self) -> usize {
-        self.map.dim()
-    }
-    fn scratch(&self) -> usize {
-        self.map.scratch()
-    }
-    fn tile(&self, x: MatRef<'_, T>, out: MatMut<'_, T>, scratch: &mut [T], isa: Isa) -> Result<()> {
-        self.map.tile(x, out, scratch, isa, None)
-    }
-}
+feature_map_of_field!(ArcCosineFeatures);

@@ -260,6 +260,33 @@ impl<T: Float> Pointwise<T> {
     }
 }
 
+/// Makes a type the feature map of its field `map`, a [`Pointwise`]: an implementation for all such types is not allowed.
+macro_rules! feature_map_of_field {
+    ($name:ident) => {
+        impl<T: $crate::kernel::Float> $crate::features::FeatureMap<T> for $name<T> {
+            fn inputs(&self) -> usize {
+                self.map.inputs()
+            }
+            fn dim(&self) -> usize {
+                self.map.dim()
+            }
+            fn scratch(&self) -> usize {
+                self.map.scratch()
+            }
+            fn tile(
+                &self,
+                x: $crate::linalg::MatRef<'_, T>,
+                out: $crate::linalg::MatMut<'_, T>,
+                scratch: &mut [T],
+                isa: $crate::simd::Isa,
+            ) -> $crate::error::Result<()> {
+                self.map.tile(x, out, scratch, isa, None)
+            }
+        }
+    };
+}
+pub(crate) use feature_map_of_field;
+
 /// A map of x (d) and t (1) as one input of d + 1 columns: what Psi of an [`Snnk`](crate::snnk::Snnk) needs.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Extended<'a, T>(pub(crate) &'a Pointwise<T>);

@@ -1,15 +1,13 @@
 //! Random features of an activation: a layer of a wide random network as a feature map.
 
-use super::FeatureMap;
-use super::pointwise::{Function, Pointwise, finite};
+use super::pointwise::{Function, Pointwise, feature_map_of_field, finite};
 use crate::activation::Activation;
 use crate::dual::{DynDual, Pair, Precision, dual_of};
 use crate::error::{Error, Result};
 use crate::kernel::Float;
-use crate::linalg::{Mat, MatMut, MatRef};
+use crate::linalg::Mat;
 use crate::net::spec::DualChoice;
 use crate::resources::Resources;
-use crate::simd::Isa;
 use crate::transform::ProjectionKind;
 use std::sync::Arc;
 
@@ -120,20 +118,7 @@ fn parts(activation: Activation) -> Result<(Function, Arc<dyn DynDual>)> {
     Ok((function, dual?))
 }
 
-impl<T: Float> FeatureMap<T> for RandomFeatures<T> {
-    fn inputs(&self) -> usize {
-        self.map.inputs()
-    }
-    fn dim(&self) -> usize {
-        self.map.dim()
-    }
-    fn scratch(&self) -> usize {
-        self.map.scratch()
-    }
-    fn tile(&self, x: MatRef<'_, T>, out: MatMut<'_, T>, scratch: &mut [T], isa: Isa) -> Result<()> {
-        self.map.tile(x, out, scratch, isa, None)
-    }
-}
+feature_map_of_field!(RandomFeatures);
 
 /// k of one pair.
 pub(crate) fn expectation(dual: &dyn DynDual, x: &Pair<f64>) -> f64 {

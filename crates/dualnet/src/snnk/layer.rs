@@ -5,7 +5,7 @@ use super::count::{Count, Counted, CountedMap, CountedSnnk};
 use super::tower::Tower;
 use crate::activation::Activation;
 use crate::error::{Error, Result};
-use crate::features::pointwise::{Function, Pointwise};
+use crate::features::pointwise::{Function, Pointwise, feature_map_of_field};
 use crate::features::{FeatureMap, TILE, transform};
 use crate::kernel::Float;
 use crate::linalg::{Mat, MatMut, MatRef};
@@ -63,20 +63,7 @@ impl<T: Float> DenseLayer<T> {
     }
 }
 
-impl<T: Float> FeatureMap<T> for DenseLayer<T> {
-    fn inputs(&self) -> usize {
-        self.map.inputs()
-    }
-    fn dim(&self) -> usize {
-        self.map.dim()
-    }
-    fn scratch(&self) -> usize {
-        self.map.scratch()
-    }
-    fn tile(&self, x: MatRef<'_, T>, out: MatMut<'_, T>, scratch: &mut [T], isa: Isa) -> Result<()> {
-        self.map.tile(x, out, scratch, isa, None)
-    }
-}
+feature_map_of_field!(DenseLayer);
 
 impl<T: Float> Counted for DenseLayer<T> {
     fn count(&self) -> Count {
