@@ -44,7 +44,8 @@ def perceptron(task, width, alpha, seed, steps=400):
     from sklearn.neural_network import MLPClassifier, MLPRegressor
 
     kind = MLPClassifier if task == "classification" else MLPRegressor
-    return kind(hidden_layer_sizes=(width,), alpha=alpha, max_iter=steps, learning_rate_init=0.005, random_state=seed, n_iter_no_change=20)
+    options = {"learning_rate_init": 0.005, "n_iter_no_change": 20, "tol": 1e-5}
+    return kind(hidden_layer_sizes=(width,), alpha=alpha, max_iter=steps, random_state=seed, **options)
 
 
 def score(task, model, x, y):
@@ -74,9 +75,12 @@ def prune(model, keep, x, y, task, epochs=60):
 
 
 def best_alpha(task, width, x, y):
-    cut = max(20, len(y) // 5)
-    alphas = (1e-4, 1e-2, 1.0)
-    return max(alphas, key=lambda a: score(task, perceptron(task, width, a, 0).fit(x[cut:], y[cut:]), x[:cut], y[:cut]))
+    import numpy as np
+
+    order = np.random.default_rng(0).permutation(len(y))  # tables may be sorted
+    out, kept = np.split(order, [max(20, len(y) // 5)])
+    fit = lambda a: perceptron(task, width, a, 0).fit(x[kept], y[kept])
+    return max((1e-4, 1e-2, 1.0), key=lambda a: score(task, fit(a), x[out], y[out]))
 
 
 def main():
