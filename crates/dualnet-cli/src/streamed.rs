@@ -9,18 +9,17 @@ use crate::samples::Samples;
 use dualnet::model::{Batches, Column, Frame, Target, Task, Values};
 use dualnet_io::stream::{self, Chunk, Stream};
 use dualnet_io::{Missing, Options};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Rows read at a time while targets are collected.
 const ROWS: usize = 8192;
 
 /// A file of rows, its targets known.
 pub struct Streamed {
+    file: PathBuf,
     reader: Reader,
     /// Of all rows of the file.
     target: Target,
-    /// The same without rows: what [`Batches::target`] gives.
-    without_rows: Target,
     /// Rows that are given, ascending; `None`: all.
     part: Option<Vec<usize>>,
     /// Columns of input.
@@ -80,7 +79,7 @@ impl Streamed {
             stream::Schema::Table { format, .. } => format.clone(),
             stream::Schema::Arrays { x, .. } => format!("samples of shape {:?}", x.shape),
         };
-        Ok(Self { reader, without_rows: target.select(&[]), target, part: None, columns, format, at: 0, failed: None })
+        Ok(Self { file: path.into(), reader, target, part: None, columns, format, at: 0, failed: None })
     }
 
     /// Targets of the rows that are given.
@@ -107,14 +106,14 @@ impl Streamed {
     }
 
     /// The next rows of the file that are given, with their numbers in the file; perhaps none of a batch.
-    fn read(&mut self, path: &Path, most: usize) -> Result<Option<(Frame, Vec<usize>)>> {
-        let Some(samples) = self.reader.next(path, most)? else { return Ok(None) };
+    fn read(&mut self, most: usize) -> Result<Option<(Frame, Vec<usize>)>> {
+        let Some(samples) = self.reader.next(&self.file, most)? else { return Ok(None) };
         let (first, last) = (self.at, self.at + samples.len());
         self.at = last;
         if last > self.target.rows() {
             let found = format!("more than {} rows", self.target.rows());
             let hint = "do not change the file during a fit";
-            return Err(Error::argument(&path.display().to_string(), "the rows of the first pass", &found, hint));
+            return Err(Error::argument(&self.file.display().to_string(), "the rows of the first pass", &found, hint));
         }
         let rows: Vec<usize> = match &self.part {
             None => (first..last).collect(),
@@ -128,42 +127,32 @@ impl Streamed {
     }
 }
 
-/// A [`Streamed`] file with its name, as a fit reads it.
-pub struct FileBatches<'a> {
-    pub file: &'a Path,
-    pub rows: &'a mut Streamed,
-}
-
-impl Batches for FileBatches<'_> {
+impl Batches for Streamed {
     fn rows(&self) -> usize {
-        self.rows.part.as_ref().map_or(self.rows.target.rows(), Vec::len)
+        self.part.as_ref().map_or(self.target.rows(), Vec::len)
     }
     fn next(&mut self, most: usize) -> dualnet::Result<Option<(Frame, Target)>> {
         loop {
-            match self.rows.read(self.file, most) {
+            match self.read(most) {
                 Ok(None) => return Ok(None),
                 Ok(Some((_, rows))) if rows.is_empty() => {}
-                Ok(Some((frame, rows))) => return Ok(Some((frame, self.rows.target.select(&rows)))),
+                Ok(Some((frame, rows))) => return Ok(Some((frame, self.target.select(&rows)))),
                 Err(error) => return Err(self.keep(error)),
             }
         }
     }
     fn restart(&mut self) -> dualnet::Result<()> {
-        self.rows.at = 0;
-        self.rows.reader.stream.restart().map_err(|e| self.keep(e.into()))
-    }
-    #[allow(clippy::misnamed_getters)] // `target` of the file is that of all rows.
-    fn target(&self) -> &Target {
-        &self.rows.without_rows
+        self.at = 0;
+        self.reader.stream.restart().map_err(|e| self.keep(e.into()))
     }
 }
 
-impl FileBatches<'_> {
+impl Streamed {
     /// Keeps the error for [`Streamed::failure`]; the fit ends with its text.
     fn keep(&mut self, error: Error) -> dualnet::Error {
         let at = self.file.display().to_string();
         let source = dualnet::Error::Source { at, problem: error.to_string(), hint: "see there".into() };
-        self.rows.failed = Some(error);
+        self.failed = Some(error);
         source
     }
 }

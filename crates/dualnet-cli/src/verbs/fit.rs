@@ -6,7 +6,7 @@ use crate::options::{Common, MissingOption, Output, check_output};
 use crate::output;
 use crate::samples::{Samples, listed};
 use crate::store;
-use crate::streamed::{FileBatches, Streamed};
+use crate::streamed::Streamed;
 use crate::verbs::kernel::read_dense_net;
 use clap::{Args, ValueEnum};
 use dualnet::Resources;
@@ -227,7 +227,7 @@ impl Fit {
                 Some(out)
             }
         };
-        let fitted = fit_bundled(&mut FileBatches { file: &self.data, rows: &mut rows }, &options, resources);
+        let fitted = fit_bundled(&mut rows, &options, resources);
         let model = self.judged(fitted, &mut rows)?;
         let tested = match (&self.test, held) {
             (Some(path), _) => {
@@ -245,7 +245,7 @@ impl Fit {
             (None, Some(out)) => {
                 let count = out.len();
                 rows.restrict(out);
-                let result = model.evaluate_batches(&mut FileBatches { file: &self.data, rows: &mut rows }, resources);
+                let result = model.evaluate_batches(&mut rows, resources);
                 Some((count, self.judged(result, &mut rows)?))
             }
             (None, None) => None,

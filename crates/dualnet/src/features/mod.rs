@@ -90,7 +90,7 @@ pub fn transform_into<T: Float, F: FeatureMap<T> + ?Sized>(
                     workspace,
                     resources.isa,
                 )
-                .map_err(|e| shifted(e, tile * TILE))
+                .map_err(|e| e.after_rows(tile * TILE))
             },
         )
     })
@@ -140,14 +140,4 @@ fn map_rows<T: Float, F: FeatureMap<T> + ?Sized>(
         }
     }
     Ok(())
-}
-
-/// An error of a tile, counted from the first row of all.
-fn shifted(error: Error, first: usize) -> Error {
-    match error {
-        Error::Overflow { at, what, precision, row, column, hint } => {
-            Error::Overflow { at, what, precision, row: row + first, column, hint }
-        }
-        other => other,
-    }
 }

@@ -246,6 +246,18 @@ pub(crate) fn for_row_blocks<T: Scalar>(
     })
 }
 
+/// `intercept + x coefficients` for each row of `x` (n, m), coefficients (m, k): what every solution of a ridge predicts.
+pub(crate) fn affine(
+    intercept: &[f64],
+    x: MatRef<'_, f64>,
+    coefficients: MatRef<'_, f64>,
+    resources: &Resources,
+) -> Result<Mat<f64>> {
+    let mut out = Mat::from_fn(x.rows(), intercept.len(), |_, j| intercept[j]);
+    gemm_nn_parallel(resources, out.as_mut(), Update::Add, 1.0, x, coefficients)?;
+    Ok(out)
+}
+
 /// The matrix, unless an entry left the range of f64.
 pub(crate) fn in_range(a: Mat<f64>, at: &str) -> Result<Mat<f64>> {
     match a.as_ref().check_finite(at) {

@@ -182,6 +182,14 @@ impl<T: Copy> MatRef<'_, T> {
 }
 
 impl<T: Element> MatRef<'_, T> {
+    /// The nearest numbers of another precision.
+    pub(crate) fn cast<U: Element>(&self) -> Mat<U> {
+        let mut data = Vec::with_capacity(self.rows * self.cols);
+        for i in 0..self.rows {
+            data.extend(self.row(i).iter().map(|x| U::from_f64(x.to_f64())));
+        }
+        Mat { data, rows: self.rows, cols: self.cols }
+    }
     /// An error naming the first entry that is not finite.
     pub fn check_finite(&self, what: &str) -> Result<()> {
         for row in 0..self.rows {

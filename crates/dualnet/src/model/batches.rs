@@ -3,22 +3,19 @@
 use super::frame::Frame;
 use super::invalid;
 use super::target::Target;
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// Rows in order, as often as they are asked for from the beginning.
 pub trait Batches {
     /// Number of rows.
     fn rows(&self) -> usize;
-    /// The next `most` rows, fewer only at the end; `None` after the last. The classes of the targets are those of
-    /// [`Self::target`].
+    /// The next `most` rows, fewer only at the end; `None` after the last. All targets have the same names and classes.
     ///
     /// # Errors
     /// Whatever reading meets, with its place.
     fn next(&mut self, most: usize) -> Result<Option<(Frame, Target)>>;
     /// Goes back to the first row.
     fn restart(&mut self) -> Result<()>;
-    /// A target without rows: its names and classes.
-    fn target(&self) -> &Target;
 }
 
 /// A frame and its targets in memory.
@@ -26,22 +23,15 @@ pub trait Batches {
 pub struct InMemory<'a> {
     frame: &'a Frame,
     target: &'a Target,
-    empty: Target,
     at: usize,
 }
 
 impl<'a> InMemory<'a> {
     /// Refuses different numbers of rows.
     pub fn new(frame: &'a Frame, target: &'a Target) -> Result<Self> {
-        if frame.rows() != target.rows() {
-            return Err(Error::Shape {
-                what: "target".into(),
-                expected: format!("{} rows, as in the data", frame.rows()),
-                found: format!("{}", target.rows()),
-            });
-        }
+        target.check_rows(frame.rows())?;
         target.check()?;
-        Ok(Self { frame, target, empty: target.select(&[]), at: 0 })
+        Ok(Self { frame, target, at: 0 })
     }
 }
 
@@ -64,8 +54,5 @@ impl Batches for InMemory<'_> {
     fn restart(&mut self) -> Result<()> {
         self.at = 0;
         Ok(())
-    }
-    fn target(&self) -> &Target {
-        &self.empty
     }
 }

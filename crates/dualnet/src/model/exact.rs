@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::gram;
 use crate::kernel::{DenseKernel, Kernel};
 use crate::linalg::gemm::ROW_BLOCK;
-use crate::linalg::{Cholesky, Mat, MatRef, Update, gemm_nn_parallel, in_range};
+use crate::linalg::{Cholesky, Mat, affine, in_range};
 use crate::net::Net;
 use crate::resources::Resources;
 
@@ -53,7 +53,7 @@ impl Exact {
             let part = kernel.prepare(x.as_ref().block(start..end, 0..x.cols())?, "new rows", resources)?;
             let cross = gram::cross_prepared(&kernel, &part, &training, self.kernel.get(), resources)?;
             let cross = whole_blocks(self.kernel.matrix(cross)?)?;
-            let out = self.combine(cross.as_ref(), intercept, resources)?;
+            let out = affine(intercept, cross.as_ref(), self.coefficients.as_ref(), resources)?;
             for i in start..end {
                 values.row_mut(i).copy_from_slice(out.row(i - start));
             }
@@ -65,13 +65,6 @@ impl Exact {
             resources.progress.update("predicting", end as u64, m as u64);
         }
         Ok((values, variance))
-    }
-
-    /// f for kernel values between new and training rows, in whole blocks.
-    fn combine(&self, cross: MatRef<'_, f64>, intercept: &[f64], resources: &Resources) -> Result<Mat<f64>> {
-        let mut out = Mat::from_fn(cross.rows(), intercept.len(), |_, j| intercept[j]);
-        gemm_nn_parallel(resources, out.as_mut(), Update::Add, 1.0, cross, self.coefficients.as_ref())?;
-        Ok(out)
     }
 
     /// Cholesky decomposition of K + lambda I.

@@ -4,7 +4,7 @@ use super::invalid;
 use crate::error::Result;
 use crate::features::{FeatureMap, TILE, transform_into};
 use crate::kernel::Float;
-use crate::linalg::{Mat, MatRef, Update, gemm_nn_parallel};
+use crate::linalg::{Mat, MatRef, affine};
 use crate::random::GENERATOR;
 use crate::resources::Resources;
 use crate::snnk::{BundledNet, Directions, TowerOptions, bundled_tower};
@@ -79,8 +79,7 @@ impl Features {
         for start in (0..x.rows()).step_by(BATCH) {
             let end = x.rows().min(start + BATCH);
             let phi = self.map.features(x.as_ref().block(start..end, 0..x.cols())?, resources)?;
-            let mut out = Mat::from_fn(phi.rows(), intercept.len(), |_, j| intercept[j]);
-            gemm_nn_parallel(resources, out.as_mut(), Update::Add, 1.0, phi.as_ref(), self.theta.as_ref())?;
+            let out = affine(intercept, phi.as_ref(), self.theta.as_ref(), resources)?;
             for i in start..end {
                 values.row_mut(i).copy_from_slice(out.row(i - start));
             }
@@ -104,13 +103,8 @@ impl Map {
 fn whole_tiles<T: Float>(map: &dyn FeatureMap<T>, x: MatRef<'_, f64>, resources: &Resources) -> Result<Mat<f64>> {
     let rows = x.rows().next_multiple_of(TILE);
     let mut phi = Mat::<T>::zeros(x.rows(), map.dim());
-    transform_into(map, converted(x).as_ref(), phi.as_mut(), resources)?;
+    transform_into(map, x.cast::<T>().as_ref(), phi.as_mut(), resources)?;
     let mut wide = Mat::zeros(rows, map.dim());
     wide.as_mut_slice().iter_mut().zip(phi.as_slice()).for_each(|(w, x)| *w = x.to_f64());
     Ok(wide)
-}
-
-/// The nearest numbers of precision `T`.
-pub(super) fn converted<T: Float>(x: MatRef<'_, f64>) -> Mat<T> {
-    Mat::from_fn(x.rows(), x.cols(), |i, j| T::from_f64(x.row(i)[j]))
 }

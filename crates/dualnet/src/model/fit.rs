@@ -14,7 +14,7 @@ use super::outputs::Outputs;
 use super::preprocess::{Encoding, Preprocess};
 use super::target::{Target, Task};
 use super::units::{Unit, standardised, units};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::gram;
 use crate::kernel::DenseKernel;
 use crate::linalg::{Mat, MatRef};
@@ -220,10 +220,7 @@ pub fn fit(frame: &Frame, target: &Target, options: &FitOptions, resources: &Res
         n_train: rows,
         n_features: frame.columns().len(),
         n_encoded: x.cols(),
-        n_classes: match target {
-            Target::Classes { labels, .. } => Some(labels.len()),
-            Target::Numbers { .. } => None,
-        },
+        n_classes: target.classes_len(),
         net: candidate.name.clone(),
         kernel: candidate.kernel,
         encoding: candidate.encoding,
@@ -300,13 +297,7 @@ fn prepare(
 }
 
 fn check(frame: &Frame, target: &Target) -> Result<()> {
-    if frame.rows() != target.rows() {
-        return Err(Error::Shape {
-            what: "target".into(),
-            expected: format!("{} rows, as in the data", frame.rows()),
-            found: format!("{}", target.rows()),
-        });
-    }
+    target.check_rows(frame.rows())?;
     if frame.rows() < 2 {
         return Err(invalid("the data", "at least two rows", &frame.rows().to_string(), "give more rows"));
     }

@@ -145,6 +145,23 @@ impl Target {
         }
     }
 
+    /// Refuses another number of rows than the data have.
+    pub(super) fn check_rows(&self, rows: usize) -> Result<()> {
+        if self.rows() == rows {
+            return Ok(());
+        }
+        let (expected, found) = (format!("{rows} rows, as in the data"), self.rows().to_string());
+        Err(Error::Shape { what: "target".into(), expected, found })
+    }
+
+    /// Number of classes, where it has any.
+    pub(super) fn classes_len(&self) -> Option<usize> {
+        match self {
+            Target::Numbers { .. } => None,
+            Target::Classes { labels, .. } => Some(labels.len()),
+        }
+    }
+
     /// The kind of prediction this asks for.
     pub fn task(&self) -> Task {
         match self {

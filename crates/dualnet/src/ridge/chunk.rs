@@ -52,7 +52,7 @@ pub(super) struct Chunk<T> {
 }
 
 /// The weight of row `i`, where an empty list means 1.
-fn weight(weights: &[f64], i: usize) -> f64 {
+pub(super) fn weight(weights: &[f64], i: usize) -> f64 {
     weights.get(i).copied().unwrap_or(1.0)
 }
 

@@ -6,6 +6,7 @@
 //!
 //! The intercepts bear no penalty. Features are centred on the way, which changes nothing but the speed.
 
+use super::chunk::weight;
 use super::classify::{Calibration, check_labels, softmax};
 use super::lbfgs::minimise;
 use super::logistic_loss::LogisticLoss;
@@ -14,7 +15,7 @@ use super::primal::PrimalFit;
 use super::statistics::check_weights;
 use crate::error::{Error, Result};
 use crate::kernel::Float;
-use crate::linalg::{Mat, MatRef, Update, gemm_nn, gemm_nn_parallel, in_range};
+use crate::linalg::{Mat, MatRef, Update, affine, gemm_nn, in_range};
 use crate::resources::Resources;
 
 /// Options of [`logistic()`].
@@ -71,9 +72,8 @@ impl LogisticFit {
     /// Probabilities (n, classes) from features (n, m).
     pub fn probabilities(&self, features: MatRef<'_, f64>, resources: &Resources) -> Result<Mat<f64>> {
         features.check_finite("features of new rows")?;
-        let mut out = Mat::from_fn(features.rows(), self.intercept.len(), |_, j| self.intercept[j]);
-        gemm_nn_parallel(resources, out.as_mut(), Update::Add, 1.0, features, self.theta.as_ref())?;
-        let mut out = in_range(out, "scores of classes")?;
+        let scores = affine(&self.intercept, features, self.theta.as_ref(), resources)?;
+        let mut out = in_range(scores, "scores of classes")?;
         (0..out.rows()).for_each(|i| {
             softmax(out.row_mut(i));
         });
@@ -116,7 +116,7 @@ pub fn logistic<T: Float>(
     check(features, labels, classes, weights, start, options)?;
     resources.reserve("logistic regression", 8 * (n as u64 + 50 * m as u64) * classes as u64, "use fewer features")?;
     let total: f64 = if weights.is_empty() { n as f64 } else { weights.iter().sum() };
-    let shares: Vec<f64> = (0..n).map(|i| weights.get(i).copied().unwrap_or(1.0) / total).collect();
+    let shares: Vec<f64> = (0..n).map(|i| weight(weights, i) / total).collect();
     let (mean, variance) = moments(features, &shares);
     let unit = variance.iter().sum::<f64>() / m as f64;
     if !(total > 0.0 && unit.is_finite() && unit > f64::MIN_POSITIVE) {

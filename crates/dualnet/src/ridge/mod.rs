@@ -1,4 +1,5 @@
-//! Ridge regression in the dual: a lambda path with exact leave-one-out, classification, prediction intervals.
+//! Ridge regression, in the dual of a kernel and in the primal of features that come in batches: lambda paths with exact
+//! leave-one-out, classification, prediction intervals; logistic regression on features.
 
 mod chunk;
 pub mod classify;

@@ -16,7 +16,7 @@ use super::path::Jitter;
 use super::primal_solve::{Solved, Solver};
 use super::statistics::RidgeStatistics;
 use crate::error::{Error, Result};
-use crate::linalg::{Mat, MatRef, Update, gemm_nn_parallel, in_range};
+use crate::linalg::{Mat, MatRef, affine, in_range};
 use crate::resources::Resources;
 
 /// Up to this many features one reduction to a band, 8 m^3 / 3 operations at a lower rate, costs less than the five or so Cholesky
@@ -91,9 +91,7 @@ impl PrimalFit {
     /// Predictions (n, k) from features (n, m). Cost 2 n m k operations.
     pub fn predict(&self, features: MatRef<'_, f64>, resources: &Resources) -> Result<Mat<f64>> {
         features.check_finite("features of new rows")?;
-        let mut out = Mat::from_fn(features.rows(), self.intercept.len(), |_, j| self.intercept[j]);
-        gemm_nn_parallel(resources, out.as_mut(), Update::Add, 1.0, features, self.theta.as_ref())?;
-        in_range(out, "predictions of ridge")
+        in_range(affine(&self.intercept, features, self.theta.as_ref(), resources)?, "predictions of ridge")
     }
 }
 

@@ -3,6 +3,7 @@
 //! With the leverage `h_i = w_i / W (1 + (phi_i - mean)^T (S / W + lambda I)^-1 (phi_i - mean))`, the intercept included, the model
 //! of all rows but i, with the same W lambda, predicts `y_i - (y_i - f_i) / (1 - h_i)` for row i (Allen 1974).
 
+use super::chunk::weight;
 use super::primal::{PrimalFit, PrimalPath};
 use super::source::Source;
 use super::stream::{Mapped, for_each_chunk};
@@ -68,22 +69,22 @@ impl PrimalPath {
         let shift = self.solved(lambda, resources)?.shift;
         source.restart()?;
         let (mut predictions, mut leverages) = (Vec::new(), Vec::new());
-        let (mut squares, mut weight) = (0.0, 0.0);
+        let (mut squares, mut total) = (0.0, 0.0);
         let held = 8 * (m as u64).pow(2) + 16 * (super::statistics::CHUNK * m) as u64;
         for_each_chunk(map, source, held, "leave-one-out", resources, |chunk| {
             let rows = self.leave_out(&fit, shift, &chunk, leverages.len(), resources)?;
             for (i, (h, f)) in rows.into_iter().enumerate() {
-                let w = chunk.weights.get(i).copied().unwrap_or(1.0);
+                let w = weight(chunk.weights, i);
                 let misses = f.iter().zip(chunk.targets.row(i)).map(|(f, y)| (y - f).powi(2));
                 squares += w * misses.sum::<f64>();
-                weight += w;
+                total += w;
                 leverages.push(h);
                 predictions.extend(f);
             }
             Ok(())
         })?;
         let predictions = Mat::from_vec(leverages.len(), k, predictions)?;
-        let mse = if weight > 0.0 { squares / weight / k as f64 } else { 0.0 };
+        let mse = if total > 0.0 { squares / total / k as f64 } else { 0.0 };
         Ok(PrimalLeaveOneOut { predictions, leverages, mse })
     }
 
@@ -102,7 +103,7 @@ impl PrimalPath {
         gemm_nn_parallel(resources, fitted.as_mut(), Update::Add, 1.0, rows.as_ref(), fit.theta.as_ref())?;
         let forms = self.solver.quadratic_forms(&rows, shift, resources)?;
         let one = |(i, form): (usize, f64)| {
-            let w = chunk.weights.get(i).copied().unwrap_or(1.0);
+            let w = weight(chunk.weights, i);
             let h = w / self.weight * (1.0 + form / self.unit);
             if 1.0 - h < LEAST || h.is_nan() {
                 return Err(Error::Invalid {

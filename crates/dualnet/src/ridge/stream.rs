@@ -92,13 +92,13 @@ pub(super) fn for_each_chunk<T: Float>(
             let n = waiting.rows;
             let mapped = Mat::from_vec(n, d, std::mem::take(&mut waiting.x))?;
             let out = crate::linalg::MatMut::new(features.as_mut_slice(), n, m, m)?;
-            transform_into(map, mapped.as_ref(), out, resources).map_err(|e| from_row(e, waiting.done))?;
+            transform_into(map, mapped.as_ref(), out, resources).map_err(|e| e.after_rows(waiting.done))?;
             let chunk = Mapped {
                 features: features.as_ref().block(0..n, 0..m)?,
                 targets: MatRef::new(&waiting.y, n, k, k)?,
                 weights: &waiting.weights,
             };
-            work(chunk).map_err(|e| from_row(e, waiting.done))?;
+            work(chunk).map_err(|e| e.after_rows(waiting.done))?;
             waiting.done += n;
             waiting.rows = 0;
             (waiting.x, waiting.y) = (mapped.into_vec(), std::mem::take(&mut waiting.y));
@@ -149,18 +149,7 @@ fn check<T: Float>(batch: &Batch<T>, d: usize, k: usize, first: usize) -> Result
             found: format!("x {n} x {}, y {} x {}", batch.x.cols(), batch.y.rows(), batch.y.cols()),
         });
     }
-    batch.x.as_ref().check_finite("x of the source").map_err(|e| from_row(e, first))?;
-    batch.y.as_ref().check_finite("y of the source").map_err(|e| from_row(e, first))?;
+    batch.x.as_ref().check_finite("x of the source").map_err(|e| e.after_rows(first))?;
+    batch.y.as_ref().check_finite("y of the source").map_err(|e| e.after_rows(first))?;
     check_weights(&batch.weights, n, first)
-}
-
-/// An error about a row, counted from the first row of the source.
-fn from_row(error: Error, first: usize) -> Error {
-    match error {
-        Error::NonFinite { what, row, column, value } => Error::NonFinite { what, row: row + first, column, value },
-        Error::Overflow { at, what, precision, row, column, hint } => {
-            Error::Overflow { at, what, precision, row: row + first, column, hint }
-        }
-        other => other,
-    }
 }

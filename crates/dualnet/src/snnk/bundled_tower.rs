@@ -96,9 +96,7 @@ pub fn bundled_tower<T: Float>(
     for layer in 0..net.depth {
         let drawn = draw_layer::<T>(net, options, &below, layer as u32, resources)?;
         if layer + 1 < net.depth {
-            let z = Mat::from_fn(below.rows(), below.cols(), |i, j| T::from_f64(below[(i, j)]));
-            let phi = transform(&drawn, z.as_ref(), resources)?;
-            below = Mat::from_fn(phi.rows(), phi.cols(), |i, j| phi[(i, j)].to_f64());
+            below = transform(&drawn, below.as_ref().cast::<T>().as_ref(), resources)?.as_ref().cast::<f64>();
         }
         layers.push(Arc::new(drawn));
     }
@@ -123,8 +121,7 @@ fn draw_layer<T: Float>(
         Directions::Orthogonal => (draw(ProjectionKind::Orthogonal)?.to_mat(), None),
         Directions::Structured => {
             let projection = Projection::<T>::draw(ProjectionKind::Structured, m, d, purpose, resources)?;
-            let rows = projection.to_mat();
-            (Mat::from_fn(m, d, |i, j| rows[(i, j)].to_f64()), Some(projection))
+            (projection.to_mat().as_ref().cast::<f64>(), Some(projection))
         }
     };
     let mut factors = factors(anchors, &centre, &rows, options.directions, &net.activation, layer, resources)?;
@@ -142,7 +139,7 @@ fn draw_layer<T: Float>(
             for (j, factor) in factors.iter().enumerate() {
                 rows.row_mut(j).iter_mut().for_each(|g| *g *= factor);
             }
-            Pointwise::new(Mat::from_fn(m, d, |i, j| T::from_f64(rows[(i, j)])), biases, function)?
+            Pointwise::new(rows.as_ref().cast::<T>(), biases, function)?
         }
     };
     Ok(map.averaged())

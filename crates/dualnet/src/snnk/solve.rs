@@ -19,7 +19,7 @@ pub(super) fn ridge<T: Float>(
     resources: &Resources,
 ) -> Result<(Mat<T>, Vec<T>)> {
     check(x, y, options)?;
-    let targets = Mat::from_fn(y.rows(), y.cols(), |i, j| y.row(i)[j].to_f64());
+    let targets = y.cast::<f64>();
     let (theta, intercept) = match options.intercept {
         Intercept::Fitted => centred(map, x, targets.as_ref(), options.penalty, chunk, resources)?,
         Intercept::None => {
@@ -76,7 +76,7 @@ fn through_origin<T: Float>(
         resources.check("fit of an SNNK layer")?;
         let rows = first..n.min(first + chunk);
         let phi = transform(map, x.block(rows.clone(), 0..x.cols())?, resources)?;
-        let phi = Mat::from_fn(phi.rows(), m, |i, j| phi[(i, j)].to_f64());
+        let phi = phi.as_ref().cast::<f64>();
         gemm_tn_parallel(resources, gram.as_mut(), Update::Add, 1.0, phi.as_ref(), phi.as_ref())?;
         gemm_tn_parallel(resources, moments.as_mut(), Update::Add, 1.0, phi.as_ref(), y.block(rows, 0..l)?)?;
     }

@@ -153,9 +153,6 @@ impl Batches for Ragged<'_> {
         self.passed = 0;
         self.rows.restart()
     }
-    fn target(&self) -> &Target {
-        self.rows.target()
-    }
 }
 
 #[test]

@@ -8,7 +8,7 @@ use crate::features::FeatureMap;
 use crate::kernel::Float;
 use crate::linalg::{Mat, MatRef};
 use crate::model::candidates::KernelKind;
-use crate::model::features::{FeaturePrecision, Map, TowerDescription, converted};
+use crate::model::features::{FeaturePrecision, Map, TowerDescription};
 use crate::model::fit::Tried;
 use crate::model::invalid;
 use crate::model::preprocess::{Encoding, Preprocess};
@@ -100,7 +100,7 @@ impl Judge<'_> {
         };
         let anchors = anchors(x, self.resources.seed);
         let (lambda, loo_mse) = match tower.draw(anchors.as_ref(), self.resources)? {
-            Map::F32(map) => self.error(map.as_ref(), converted::<f32>(x.as_ref()).as_ref())?,
+            Map::F32(map) => self.error(map.as_ref(), x.as_ref().cast::<f32>().as_ref())?,
             Map::F64(map) => self.error(map.as_ref(), x.as_ref())?,
         };
         let tried = Tried {

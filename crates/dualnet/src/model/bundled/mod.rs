@@ -89,10 +89,7 @@ pub fn fit_bundled(batches: &mut dyn Batches, options: &BundledOptions, resource
         n_train: rows,
         n_features: columns,
         n_encoded: x.cols(),
-        n_classes: match &sample.target {
-            Target::Classes { labels, .. } => Some(labels.len()),
-            Target::Numbers { .. } => None,
-        },
+        n_classes: sample.target.classes_len(),
         net: tower.net.to_string(),
         kernel: KernelKind::Nngp,
         encoding: chosen.preprocess.encoding(),

@@ -8,7 +8,6 @@ use crate::features::FeatureMap;
 use crate::kernel::Float;
 use crate::linalg::Mat;
 use crate::model::batches::Batches;
-use crate::model::features::converted;
 use crate::model::preprocess::Preprocess;
 use crate::model::units::{Unit, standardised};
 use crate::resources::Resources;
@@ -41,7 +40,7 @@ impl<T: Float> Source<T> for Encoded<'_> {
             return if self.done == expected { Ok(None) } else { Err(changed(expected, self.done)) };
         };
         self.done += frame.rows();
-        let x = converted(self.preprocess.apply(&frame)?.as_ref());
+        let x = self.preprocess.apply(&frame)?.as_ref().cast();
         Ok(Some(Batch { x, y: standardised(&target, self.units)?, weights: Vec::new() }))
     }
     fn restart(&mut self) -> Result<()> {
@@ -80,7 +79,7 @@ impl Pass<'_> {
         let options = PrimalOptions { lambdas: lambdas.to_vec(), ..PrimalOptions::default() };
         let mut path = PrimalPath::new(statistics, options, resources)?;
         let left_out = self.sample.some(loo_rows(self.sample.frame.rows(), map.dim()));
-        let x = converted::<T>(self.x.as_ref().select_rows(&left_out).as_ref());
+        let x = self.x.as_ref().select_rows(&left_out).as_ref().cast::<T>();
         let y = standardised(&self.sample.target.select(&left_out), self.units)?;
         let rows = Rows { x: x.as_ref(), y: y.as_ref() };
         let (lambda, _) = best_lambda(&mut path, lambdas, map, rows.first(JUDGED)?, resources)?;
