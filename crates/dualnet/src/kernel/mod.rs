@@ -1,20 +1,29 @@
 //! Exact kernels: interpreters that turn a net and samples into NNGP and NTK matrices.
 //!
 //! - [`dense`]: nets without spatial layers.
+//! - [`conv`]: nets over the positions of images and sequences.
+//! - [`NetKernel`]: whichever of the two a net needs.
 //!
 //! [`crate::gram`] drives a [`Kernel`] over a grid of tiles.
 
+pub mod conv;
 pub mod dense;
 pub mod float;
+mod input_shape;
+mod net_kernel;
 
 use crate::error::Result;
 use crate::linalg::{Mat, MatRef};
 use crate::resources::Resources;
+use std::ops::Range;
 
+pub use conv::ConvKernel;
 pub use dense::DenseKernel;
 pub use float::Float;
+pub use input_shape::InputShape;
+pub use net_kernel::{NetKernel, NetSamples, NetWorkspace};
 
-/// Samples along each side of a tile. Every product is computed in whole tiles padded with zeros, so that a value
+/// Samples along each side of a dense kernel's tile. Every product is computed in whole tiles padded with zeros, so that a value
 /// depends on its two samples alone, never on what else is in the batch.
 pub const TILE: usize = 128;
 
@@ -53,9 +62,22 @@ pub struct Grams<T> {
     pub ntk: Option<Mat<T>>,
 }
 
-/// Where a kernel writes one tile: `TILE * TILE` values each, row by row, rows and columns beyond the samples undefined.
+/// Which entries of a tile are wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Region {
+    /// All: rows and columns are different samples, though some may be equal.
+    All,
+    /// Those on and above the diagonal: rows and columns are the same samples. Entries on the diagonal are K(x, x) of one sample, where
+    /// dropout keeps the same entries.
+    Upper,
+}
+
+/// Where a kernel writes one tile: side * side values each, row by row, rows and columns beyond the samples and entries that are
+/// not wanted undefined.
 #[derive(Debug)]
 pub struct TileOut<'a, T> {
+    /// What is wanted.
+    pub region: Region,
     /// NNGP; always computed.
     pub nngp: &'a mut [T],
     /// NTK; empty where not wanted.
@@ -68,12 +90,14 @@ pub trait Kernel<T: Float>: Sync {
     type Samples: Send + Sync;
     /// Scratch memory of one thread.
     type Workspace: Send;
+    /// Samples along each side of a tile.
+    fn side(&self) -> usize;
     /// Reads samples (n x d); `what` names them in errors. Cost O(n d) and, per layer, O(n).
     fn prepare(&self, x: MatRef<'_, T>, what: &str, resources: &Resources) -> Result<Self::Samples>;
     /// Number of samples prepared.
     fn len(&self, samples: &Self::Samples) -> usize;
-    /// Kernel values of each sample with itself, in `f64`: (NNGP, NTK).
-    fn diagonal<'a>(&self, samples: &'a Self::Samples) -> (&'a [f64], &'a [f64]);
+    /// Kernel values of some samples with themselves, computed in `f64`: (NNGP, NTK) of each.
+    fn own(&self, samples: &Self::Samples, range: Range<usize>, resources: &Resources) -> Result<Vec<(f64, f64)>>;
     /// Scratch memory for [`Kernel::tile`].
     fn workspace(&self, get: Get) -> Self::Workspace;
     /// Fills the tile of row block `i` and column block `j`.
@@ -85,4 +109,14 @@ pub trait Kernel<T: Float>: Sync {
         out: TileOut<'_, T>,
         resources: &Resources,
     ) -> Result<()>;
+}
+
+/// The error of parts that belong to different kernels.
+fn mixed(what: &str) -> crate::error::Error {
+    crate::error::Error::Invalid {
+        what: "parts of a kernel".into(),
+        expected: "samples and workspace of the kernel itself".into(),
+        found: what.into(),
+        hint: "prepare both sides with the kernel that computes the tile".into(),
+    }
 }

@@ -58,9 +58,12 @@ impl Exact {
                 values.row_mut(i).copy_from_slice(out.row(i - start));
             }
             if let Some(factor) = &factor {
-                let (nngp, ntk) = kernel.diagonal(&part);
-                let own = if self.kernel == KernelKind::Nngp { nngp } else { ntk };
-                variance.extend(posterior(factor, own, &cross, resources)?);
+                let own = kernel.own(&part, 0..end - start, resources)?;
+                let own: Vec<f64> = own
+                    .into_iter()
+                    .map(|(nngp, ntk)| if self.kernel == KernelKind::Nngp { nngp } else { ntk })
+                    .collect();
+                variance.extend(posterior(factor, &own, &cross, resources)?);
             }
             resources.progress.update("predicting", end as u64, m as u64);
         }

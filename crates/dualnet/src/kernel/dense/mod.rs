@@ -9,13 +9,14 @@ pub mod passes;
 pub mod prepare;
 pub mod program;
 
-use super::{Float, Get, Grams, Kernel, TILE, TileOut};
+use super::{Float, Get, Grams, Kernel, Region, TILE, TileOut};
 use crate::dual::Precision;
 use crate::error::{Error, Result};
 use crate::gram;
 use crate::linalg::MatRef;
 use crate::net::Net;
 use crate::resources::Resources;
+use std::ops::Range;
 
 pub use prepare::DenseSamples;
 use program::{Node, Program};
@@ -121,6 +122,10 @@ impl<T: Float> Kernel<T> for DenseKernel {
     type Samples = DenseSamples<T>;
     type Workspace = Workspace<T>;
 
+    fn side(&self) -> usize {
+        TILE
+    }
+
     fn prepare(&self, x: MatRef<'_, T>, what: &str, resources: &Resources) -> Result<DenseSamples<T>> {
         prepare::prepare(self.program::<T>(), self.width, x, what, resources)
     }
@@ -129,8 +134,8 @@ impl<T: Float> Kernel<T> for DenseKernel {
         samples.len
     }
 
-    fn diagonal<'a>(&self, samples: &'a DenseSamples<T>) -> (&'a [f64], &'a [f64]) {
-        (&samples.nngp, &samples.ntk)
+    fn own(&self, samples: &DenseSamples<T>, range: Range<usize>, _: &Resources) -> Result<Vec<(f64, f64)>> {
+        Ok(range.map(|i| (samples.nngp[i], samples.ntk[i])).collect())
     }
 
     fn workspace(&self, get: Get) -> Workspace<T> {
@@ -170,6 +175,15 @@ impl<T: Float> Kernel<T> for DenseKernel {
             let mut strip = passes::StripMut { c: &mut out.nngp[span], delta: &mut workspace.delta[..count * TILE], t };
             input::angles(&at, &mut strip);
             run(&self.program::<T>().nodes, 0, &at, &mut strip, &mut workspace.branches, &mut workspace.constants);
+        }
+        if out.region == Region::Upper {
+            for i in 0..used {
+                let sample = rows.1 * TILE + i;
+                out.nngp[i * TILE + i] = T::from_f64(rows.0.nngp[sample]);
+                if let Some(t) = out.ntk.get_mut(i * TILE + i) {
+                    *t = T::from_f64(rows.0.ntk[sample]);
+                }
+            }
         }
         Ok(())
     }
