@@ -134,13 +134,11 @@ fn oracle_agrees_with_every_golden_array() {
 }
 
 #[test]
-#[ignore = "the plane engine is not there yet"]
 fn engine_agrees_with_every_golden_array_in_f64() {
     hold(&errors(by_engine::<f64>), double);
 }
 
 #[test]
-#[ignore = "the plane engine is not there yet"]
 fn engine_agrees_with_every_golden_array_in_f32() {
     hold(&errors(by_engine::<f32>), |name| if name.ends_with("self.ntk") { 2e-4 } else { 2e-5 });
 }

@@ -89,6 +89,7 @@ fn along_rows<T: Float>(
     sums: &mut [T],
 ) {
     let (h, w, low, high) = (grid.rows, grid.cols, conv.rows.low, conv.rows.high);
+    sums[..low * w].fill(T::default());
     for piece in pieces {
         isa.run(AlongRows { masks, width: w, margin, piece: *piece, from, sums });
         let end = (piece.at + piece.to - piece.from) * w;
