@@ -119,7 +119,7 @@ impl Build {
             2 => vec![self.activation(), self.pool(keep, 2), self.dense()],
             3 => vec![self.pool(keep, 3), r#""layer_norm""#.into()],
             4 => {
-                let wild = self.from(&WILD);
+                let wild = self.one_of(&WILD);
                 vec![r#""layer_norm""#.into(), wild, r#"{"dropout":{"keep":0.8}}"#.into(), self.dense()]
             }
             5 => {
@@ -157,11 +157,11 @@ impl Build {
     }
 
     fn activation(&mut self) -> String {
-        self.from(&TAME)
+        self.one_of(&TAME)
     }
 
     /// The oracle computes an expansion anew for each pair of positions, which takes too long for many of them.
-    fn from(&mut self, names: &[&str]) -> String {
+    fn one_of(&mut self, names: &[&str]) -> String {
         let name = names[self.pick(names.len())];
         let expanded = [r#""tanh""#, r#""softplus""#].contains(&name);
         if expanded && self.size[0] * self.size[1] > 6 { r#""erf""#.into() } else { name.into() }
@@ -202,7 +202,8 @@ impl Build {
             let size = [3, 2, 1, 4][self.pick(most)].min(if padding == "valid" { n } else { most });
             let step = if circular { 1 } else { stride.unwrap_or_else(|| [1, 1, 2, 1, 3, 1][self.pick(6)]) };
             self.size[axis] = if padding == "valid" { (n - size) / step + 1 } else { n.div_ceil(step) };
-            (sizes.push(size), strides.push(step));
+            sizes.push(size);
+            strides.push(step);
         }
         format!(r#"{sizes:?},"stride":{strides:?},"padding":"{padding}""#)
     }
