@@ -3,116 +3,106 @@
 use super::state::Square;
 use crate::net::Padding;
 
-/// Windows along one axis.
-#[derive(Clone, Copy, Debug)]
-struct Axis {
-    n: usize,
-    out: usize,
-    /// Positions before the first that the first window covers.
-    low: usize,
-    window: usize,
-    stride: usize,
-    padding: Padding,
-}
+/// For each window along an axis the positions that it meets, one after the other; `None`: outside.
+type Axis = Vec<Vec<Option<usize>>>;
 
-impl Axis {
-    /// Same and circular: out = ceil(n / s), and (out - 1) s + f - n positions are missing, half of them, rounded down, in front.
-    fn new(n: usize, window: usize, stride: usize, padding: Padding) -> Self {
-        let out = match padding {
-            Padding::Valid => (n - window.min(n)) / stride + 1,
-            Padding::Same | Padding::Circular => n.div_ceil(stride),
-        };
-        let low = match padding {
-            Padding::Valid => 0,
-            Padding::Same | Padding::Circular => ((out - 1) * stride + window).saturating_sub(n) / 2,
-        };
-        Self { n, out, low, window, stride, padding }
-    }
-
-    /// The position that offset `d` of window `o` meets; `None`: outside.
-    fn tap(&self, o: usize, d: usize) -> Option<usize> {
-        let shifted = o * self.stride + d;
-        match self.padding {
-            // A window may go round several times.
-            Padding::Circular => Some((shifted + self.low.div_ceil(self.n) * self.n - self.low) % self.n),
-            _ => shifted.checked_sub(self.low).filter(|at| *at < self.n),
+/// Windows along an axis with `n` positions. Same and circular: there are ceil(n / s) windows, so (windows - 1) s + f - n positions are
+/// missing, half of them, rounded down, in front.
+fn axis(n: usize, window: usize, stride: usize, padding: Padding) -> Axis {
+    let (count, low) = match padding {
+        Padding::Valid => ((n - window.min(n)) / stride + 1, 0),
+        Padding::Same | Padding::Circular => {
+            let count = n.div_ceil(stride);
+            (count, ((count - 1) * stride + window).saturating_sub(n) / 2)
         }
-    }
-
-    /// Positions of window `o` that are inside.
-    fn inside(&self, o: usize) -> usize {
-        (0..self.window).filter(|d| self.tap(o, *d).is_some()).count()
-    }
+    };
+    let meets = |shifted: usize| match padding {
+        // A window may go round several times.
+        Padding::Circular => Some((shifted + low.div_ceil(n) * n - low) % n),
+        Padding::Same | Padding::Valid => shifted.checked_sub(low).filter(|at| *at < n),
+    };
+    (0..count).map(|o| (0..window).map(|d| meets(o * stride + d)).collect()).collect()
 }
 
-/// Windows over one or two axes.
-#[derive(Clone, Copy, Debug)]
+/// Windows over one or two axes; a sequence has width 1 and windows of width 1.
+#[derive(Clone, Debug)]
 pub(super) struct Windows {
     rows: Axis,
     cols: Axis,
+    /// Height and width of the input.
+    from: [usize; 2],
+    /// Positions of a window.
+    area: f64,
 }
 
 impl Windows {
-    /// `window` and `stride` have an entry for each axis that the net's layers have; a missing second one stands for width 1.
-    pub(super) fn new(size: [usize; 2], window: &[usize], stride: &[usize], padding: Padding) -> Self {
-        let axis = |i: usize| {
-            let entry = |of: &[usize]| of.get(i).copied().unwrap_or(1);
-            Axis::new(size[i], entry(window), entry(stride), padding)
-        };
-        Self { rows: axis(0), cols: axis(1) }
+    /// `window` and `stride` have an entry for each axis of the net's layers.
+    pub(super) fn new(from: [usize; 2], window: &[usize], stride: &[usize], padding: Padding) -> Self {
+        let entry = |of: &[usize], i: usize| of.get(i).copied().unwrap_or(1);
+        let along = |i: usize| axis(from[i], entry(window, i), entry(stride, i), padding);
+        let area = window.iter().map(|size| *size as f64).product();
+        Self { rows: along(0), cols: along(1), from, area }
     }
 
     /// Height and width of the output.
     pub(super) fn size(&self) -> [usize; 2] {
-        [self.rows.out, self.cols.out]
+        [self.rows.len(), self.cols.len()]
     }
 
-    /// Positions of a whole window.
-    fn area(&self) -> usize {
-        self.rows.window * self.cols.window
+    /// The windows of all positions of the output, row by row.
+    fn all(&self) -> impl Iterator<Item = [&[Option<usize>]; 2]> {
+        self.rows.iter().flat_map(|rows| self.cols.iter().map(move |cols| [&rows[..], &cols[..]]))
     }
 
-    /// The position that offset `d` of window `o` meets, both counted row by row.
-    fn tap(&self, o: usize, d: usize) -> Option<usize> {
-        let row = self.rows.tap(o / self.cols.out, d / self.cols.window)?;
-        let col = self.cols.tap(o % self.cols.out, d % self.cols.window)?;
-        Some(row * self.cols.n + col)
+    /// `entry` of every window on the first sample and every window on the second.
+    fn pairs(&self, entry: impl Fn([&[Option<usize>]; 2], [&[Option<usize>]; 2]) -> f64) -> Square {
+        self.all().flat_map(|a| self.all().map(move |b| (a, b))).map(|(a, b)| entry(a, b)).collect()
     }
 
-    /// Positions of window `o` that are inside.
-    fn inside(&self, o: usize) -> usize {
-        self.rows.inside(o / self.cols.out) * self.cols.inside(o % self.cols.out)
+    /// Place of row i and column j of the first sample and (k, l) of the second.
+    fn at(&self, [i, j]: [usize; 2], [k, l]: [usize; 2]) -> usize {
+        let [height, width] = self.from;
+        (i * width + j) * height * width + k * width + l
     }
 
-    /// sum_d k(sP + d, sP' + d) / |F|: the weights are shared, so both positions shift alike.
-    pub(super) fn convolve(&self, k: &Square) -> Square {
-        let (n, out) = (self.rows.n * self.cols.n, self.rows.out * self.cols.out);
-        let mut all = Vec::with_capacity(out * out);
-        for a in 0..out {
-            for b in 0..out {
-                let taps = (0..self.area()).filter_map(|d| Some((self.tap(a, d)?, self.tap(b, d)?)));
-                all.push(taps.map(|(u, v)| k[n * u + v]).sum::<f64>() / self.area() as f64);
+    /// sum_d k(sP + d, sP' + d) / |F|: the weights are shared, so both positions shift alike, and what leaves its image counts as 0.
+    pub(super) fn convolve(&self, square: &Square) -> Square {
+        self.pairs(|a, b| {
+            let mut sum = 0.0;
+            for (i, k) in both(a[0], b[0]) {
+                for (j, l) in both(a[1], b[1]) {
+                    sum += square[self.at([i, j], [k, l])];
+                }
             }
-        }
-        all
+            sum / self.area
+        })
     }
 
     /// sum_d sum_d' k(sP + d, sP' + d').
-    pub(super) fn sum(&self, k: &Square) -> Square {
-        let (n, out) = (self.rows.n * self.cols.n, self.rows.out * self.cols.out);
-        let taps = |o: usize| (0..self.area()).filter_map(move |d| self.tap(o, d));
-        let mut all = Vec::with_capacity(out * out);
-        for a in 0..out {
-            for b in 0..out {
-                all.push(taps(a).map(|u| taps(b).map(|v| k[n * u + v]).sum::<f64>()).sum());
+    pub(super) fn sum(&self, square: &Square) -> Square {
+        self.pairs(|a, b| {
+            let mut sum = 0.0;
+            for i in a[0].iter().flatten() {
+                for j in a[1].iter().flatten() {
+                    for k in b[0].iter().flatten() {
+                        for l in b[1].iter().flatten() {
+                            sum += square[self.at([*i, *j], [*k, *l])];
+                        }
+                    }
+                }
             }
-        }
-        all
+            sum
+        })
     }
 
     /// The divisors of a mean: the whole window, or what is inside of it.
     pub(super) fn counts(&self, normalize_edges: bool) -> Vec<f64> {
-        let count = |o| if normalize_edges { self.inside(o) } else { self.area() };
-        (0..self.rows.out * self.cols.out).map(|o| count(o) as f64).collect()
+        let inside = |axis: &[Option<usize>]| axis.iter().flatten().count() as f64;
+        self.all().map(|[rows, cols]| if normalize_edges { inside(rows) * inside(cols) } else { self.area }).collect()
     }
+}
+
+/// Equal offsets of two windows, where both are inside.
+fn both<'a>(a: &'a [Option<usize>], b: &'a [Option<usize>]) -> impl Iterator<Item = (usize, usize)> + 'a {
+    a.iter().zip(b).filter_map(|(a, b)| Some(((*a)?, (*b)?)))
 }
