@@ -1,7 +1,10 @@
 //! Duals on planes: pairs of positions of two images at one offset, where both samples of a pair change from entry to entry.
 
+// Registers are counted, not iterated: an iterator's closures would leave the instruction set.
+#![allow(clippy::needless_range_loop)]
+
 use super::{Constants, Dual, Pair};
-use crate::simd::{Element, Kernel, Lanes, Real, Vector};
+use crate::simd::{Element, Kernel, Lanes, Real, Vector, view, view_mut};
 
 /// What is known of the positions of one image at the layer of a dual: maps of equal length one behind the other.
 ///
@@ -37,47 +40,69 @@ pub struct PlaneMut<'a, T> {
     pub second: Points<'a, T>,
 }
 
-/// Constants of a register of pairs.
-pub(super) struct Registers<'a, V, T> {
+type Register<V, T> = <<T as Element>::Lanes<V> as Lanes<V, T>>::Register;
+
+/// The pairs of a plane in registers, and the constants of one register of them.
+pub(super) struct Registers<'a, V: Vector, T: Element> {
     simd: V,
+    count: usize,
     first: Points<'a, T>,
     second: Points<'a, T>,
-    entry: usize,
+    first_maps: [&'a [Register<V, T>]; 3],
+    second_maps: [&'a [Register<V, T>]; 3],
+    /// The register at work.
+    pub k: usize,
 }
 
 impl<'a, V: Vector, T: Element> Registers<'a, V, T> {
-    /// Those of the pairs from `entry` on.
+    /// Of a plane with `count` registers.
     #[inline(always)]
-    pub fn new(simd: V, plane: &PlaneMut<'a, T>, entry: usize) -> Self {
-        Self { simd, first: plane.first, second: plane.second, entry }
+    pub fn new(simd: V, plane: &PlaneMut<'a, T>, count: usize) -> Self {
+        let PlaneMut { first, second, .. } = *plane;
+        let first_maps = [
+            view::<V, T>(first.maps, first.at, count),
+            view::<V, T>(first.maps, first.stride + first.at, count),
+            view::<V, T>(first.maps, 2 * first.stride + first.at, count),
+        ];
+        let second_maps = [
+            view::<V, T>(second.maps, second.at, count),
+            view::<V, T>(second.maps, second.stride + second.at, count),
+            view::<V, T>(second.maps, 2 * second.stride + second.at, count),
+        ];
+        Self { simd, count, first, second, first_maps, second_maps, k: 0 }
     }
     #[inline(always)]
-    fn load(&self, of: Points<'a, T>, map: usize) -> T::Lanes<V> {
-        T::Lanes::<V>::load(self.simd, &of.maps[map * of.stride + of.at + self.entry..])
+    fn fixed(&self, maps: &[&'a [Register<V, T>]; 3], map: usize) -> T::Lanes<V> {
+        T::Lanes::<V>::of(self.simd, maps[map][..self.count][self.k])
+    }
+    #[inline(always)]
+    fn constant(&self, of: Points<'a, T>, i: usize) -> T::Lanes<V> {
+        let entry = self.k * <T::Lanes<V> as Lanes<V, T>>::LANES;
+        T::Lanes::<V>::load(self.simd, &of.maps[(Points::<T>::FIXED + i) * of.stride + of.at + entry..])
     }
     /// The pairs; 1-|rho| is formed from c.
     #[inline(always)]
     pub fn pair(&self, c: T::Lanes<V>) -> Pair<T::Lanes<V>> {
-        let (sp, sq) = (self.load(self.first, 0), self.load(self.second, 0));
-        let inverse = self.load(self.first, 1) * self.load(self.second, 1);
+        let (sp, sq) = (self.fixed(&self.first_maps, 0), self.fixed(&self.second_maps, 0));
+        let inverse = self.fixed(&self.first_maps, 1) * self.fixed(&self.second_maps, 1);
         let delta = (-c.abs()).mul_add(inverse, c.lit(1.0)).max(c.lit(0.0));
         Pair { c, p: sp * sp, q: sq * sq, sp, sq, delta }
     }
     /// sqrt(k(p,p,p)) sqrt(k(q,q,q)).
     #[inline(always)]
     pub fn norms(&self) -> T::Lanes<V> {
-        self.load(self.first, 2) * self.load(self.second, 2)
+        self.fixed(&self.first_maps, 2) * self.fixed(&self.second_maps, 2)
     }
 }
 
 impl<V: Vector, T: Element> Constants<T::Lanes<V>> for Registers<'_, V, T> {
     #[inline(always)]
     fn row(&self, i: usize) -> T::Lanes<V> {
-        self.load(self.first, Points::<T>::FIXED + i)
+        self.constant(self.first, i)
     }
     #[inline(always)]
     fn col(&self, i: usize) -> T::Lanes<V> {
-        self.load(self.second, Points::<T>::FIXED + i)
+        self.constant(self.second, i)
     }
 }
 
@@ -91,15 +116,38 @@ impl<D: Dual, T: Element> Kernel for Apply<'_, D, T> {
     #[inline(always)]
     fn run<V: Vector>(self, simd: V) {
         let plane = self.plane;
-        let lanes = <T::Lanes<V> as Lanes<V, T>>::LANES;
-        for e in (0..plane.len).step_by(lanes) {
-            let at = Registers::new(simd, &plane, e);
-            let x = at.pair(T::Lanes::<V>::load(simd, &plane.c[e..]));
-            let (k, kdot) = self.dual.values(x, at.norms(), &at);
-            k.store(&mut plane.c[e..]);
-            if !plane.t.is_empty() {
-                (T::Lanes::<V>::load(simd, &plane.t[e..]) * kdot).store(&mut plane.t[e..]);
-            }
+        let count = plane.len.div_ceil(<T::Lanes<V> as Lanes<V, T>>::LANES);
+        let at = Registers::<V, T>::new(simd, &plane, count);
+        let c = view_mut::<V, T>(plane.c, 0, count);
+        match plane.t.is_empty() {
+            true => nngp::<D, V, T>(self.dual, simd, at, c),
+            false => both::<D, V, T>(self.dual, simd, at, c, view_mut::<V, T>(plane.t, 0, count)),
         }
+    }
+}
+
+// Arguments of their own tell the compiler that no store changes the parameters of the dual, so that it reads them once.
+
+#[inline(always)]
+fn both<D: Dual, V: Vector, T: Element>(
+    dual: &D,
+    simd: V,
+    mut at: Registers<'_, V, T>,
+    c: &mut [Register<V, T>],
+    t: &mut [Register<V, T>],
+) {
+    for k in 0..at.count {
+        at.k = k;
+        let (image, slope) = dual.values(at.pair(T::Lanes::<V>::of(simd, c[k])), at.norms(), &at);
+        c[k] = image.register();
+        t[k] = (T::Lanes::<V>::of(simd, t[k]) * slope).register();
+    }
+}
+
+#[inline(always)]
+fn nngp<D: Dual, V: Vector, T: Element>(dual: &D, simd: V, mut at: Registers<'_, V, T>, c: &mut [Register<V, T>]) {
+    for k in 0..at.count {
+        at.k = k;
+        c[k] = dual.values(at.pair(T::Lanes::<V>::of(simd, c[k])), at.norms(), &at).0.register();
     }
 }

@@ -32,6 +32,16 @@ pub trait Element: bytemuck::Pod + PartialOrd + Default + std::fmt::Debug + Send
 pub trait Lanes<V: Vector, T>: Real {
     /// Numbers in a register.
     const LANES: usize;
+    /// What lies in memory.
+    type Register: bytemuck::Pod;
+    /// The whole registers at the beginning of a slice. Loops over such slices of one length check no bounds.
+    fn registers(from: &[T]) -> &[Self::Register];
+    /// Likewise, to be written.
+    fn registers_mut(to: &mut [T]) -> &mut [Self::Register];
+    /// Reads one.
+    fn of(simd: V, register: Self::Register) -> Self;
+    /// What lies in memory of this one.
+    fn register(self) -> Self::Register;
     /// The same value in every lane.
     fn splat(simd: V, x: T) -> Self;
     /// The first `LANES` values of `from`; panics if there are fewer (a bug of the caller, who owns the tile).
@@ -42,10 +52,27 @@ pub trait Lanes<V: Vector, T>: Real {
     fn unzip(self, next: Self) -> (Self, Self);
 }
 
+/// `count` registers from entry `at` on.
+#[inline(always)]
+pub fn view<V: Vector, T: Element>(from: &[T], at: usize, count: usize) -> &[<T::Lanes<V> as Lanes<V, T>>::Register] {
+    &<T::Lanes<V> as Lanes<V, T>>::registers(&from[at..])[..count]
+}
+
+/// The same, to be written.
+#[inline(always)]
+pub fn view_mut<V: Vector, T: Element>(
+    to: &mut [T],
+    at: usize,
+    count: usize,
+) -> &mut [<T::Lanes<V> as Lanes<V, T>>::Register] {
+    &mut <T::Lanes<V> as Lanes<V, T>>::registers_mut(&mut to[at..])[..count]
+}
+
 macro_rules! lanes {
     ($name:ident, $t:ty, $reg:ident, $mask:ident, $eps:expr, $lanes:ident,
      $splat:ident, $add:ident, $sub:ident, $mul:ident, $div:ident, $neg:ident, $fma:ident, $sqrt:ident,
-     $min:ident, $max:ident, $lt:ident, $select:ident, $and:ident, $or:ident, $unzip:ident) => {
+     $min:ident, $max:ident, $lt:ident, $select:ident, $and:ident, $or:ident, $unzip:ident,
+     $as_simd:ident, $as_mut_simd:ident) => {
         impl<V: Vector> $name<V> {
             /// Applies a scalar function lane by lane: the slow way, for what is not on a hot path.
             #[inline(always)]
@@ -195,6 +222,23 @@ macro_rules! lanes {
         }
         impl<V: Vector> Lanes<V, $t> for $name<V> {
             const LANES: usize = V::$lanes;
+            type Register = V::$reg;
+            #[inline(always)]
+            fn registers(from: &[$t]) -> &[V::$reg] {
+                V::$as_simd(from).0
+            }
+            #[inline(always)]
+            fn registers_mut(to: &mut [$t]) -> &mut [V::$reg] {
+                V::$as_mut_simd(to).0
+            }
+            #[inline(always)]
+            fn of(simd: V, register: V::$reg) -> Self {
+                Self(simd, register)
+            }
+            #[inline(always)]
+            fn register(self) -> V::$reg {
+                self.1
+            }
             #[inline(always)]
             fn splat(simd: V, x: $t) -> Self {
                 Self(simd, simd.$splat(x))
@@ -253,7 +297,9 @@ lanes!(
     select_f32s,
     and_f32s,
     or_f32s,
-    unzip_f32s
+    unzip_f32s,
+    as_simd_f32s,
+    as_mut_simd_f32s
 );
 lanes!(
     F64s,
@@ -276,7 +322,9 @@ lanes!(
     select_f64s,
     and_f64s,
     or_f64s,
-    unzip_f64s
+    unzip_f64s,
+    as_simd_f64s,
+    as_mut_simd_f64s
 );
 
 /// Plain `f64`, for what is done once a sample (variances, coefficients), on the platform's own functions.

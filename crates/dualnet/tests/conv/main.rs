@@ -90,7 +90,6 @@ proptest! {
     #![proptest_config(config(128))]
 
     #[test]
-    #[ignore = "the plane engine is not there yet"]
     fn engine_agrees_with_the_oracle(case in cases(Family::Any), seed: u64) {
         let x = images(7, &case.shape, seed);
         agree(&case, &grams(&case, &x, &one_thread()), &expected(&case, &x), double(&case))?;
@@ -101,7 +100,6 @@ proptest! {
     #![proptest_config(config(48))]
 
     #[test]
-    #[ignore = "the plane engine is not there yet"]
     fn engine_in_f32_agrees_with_the_oracle(case in cases(Family::Any), seed: u64) {
         let single = images(7, &case.shape, seed);
         let single = Mat::from_fn(7, single.cols(), |i, j| single[(i, j)] as f32);
@@ -116,7 +114,6 @@ proptest! {
     }
 
     #[test]
-    #[ignore = "the plane engine is not there yet"]
     fn matrices_are_symmetric_and_positive_semidefinite(case in cases(Family::Any), seed: u64) {
         let x = images(11, &case.shape, seed);
         let resources = one_thread();
@@ -134,7 +131,6 @@ proptest! {
     }
 
     #[test]
-    #[ignore = "the plane engine is not there yet"]
     fn neither_batch_nor_threads_change_a_bit(case in cases(Family::Any), seed: u64) {
         // More than two tiles of 8, the last one not full.
         let x = images(19, &case.shape, seed);
@@ -166,7 +162,6 @@ proptest! {
     }
 
     #[test]
-    #[ignore = "the plane engine is not there yet"]
     fn circular_shifts_change_nothing_behind_global_pooling(
         case in cases(Family::Circular),
         seed: u64,
@@ -208,7 +203,6 @@ fn shifted(x: &Mat<f64>, shape: &InputShape, (down, right): (usize, usize)) -> M
 }
 
 #[test]
-#[ignore = "the plane engine is not there yet"]
 fn errors_say_where() {
     let resources = one_thread();
     let net = Net::from_json(r#"{"layers":["conv","relu","global_avg_pool","dense"]}"#).unwrap();

@@ -24,15 +24,16 @@ impl<T: Element, S: Shape> Kernel for Apply<'_, T, S> {
     #[inline(always)]
     fn run<V: Vector>(self, simd: V) {
         let Self { mut plane, terms, .. } = self;
-        let lanes = <T::Lanes<V> as Lanes<V, T>>::LANES;
-        let mut e = 0;
-        while e + TOGETHER * lanes <= plane.len {
-            block::<V, T, S, TOGETHER>(simd, &mut plane, terms, e);
-            e += TOGETHER * lanes;
+        let count = plane.len.div_ceil(<T::Lanes<V> as Lanes<V, T>>::LANES);
+        let mut at = Registers::<V, T>::new(simd, &plane, count);
+        let mut k = 0;
+        while k + TOGETHER <= count {
+            block::<V, T, S, TOGETHER>(simd, &mut at, &mut plane, terms, k);
+            k += TOGETHER;
         }
-        while e < plane.len {
-            block::<V, T, S, 1>(simd, &mut plane, terms, e);
-            e += lanes;
+        while k < count {
+            block::<V, T, S, 1>(simd, &mut at, &mut plane, terms, k);
+            k += 1;
         }
     }
 }
@@ -40,6 +41,7 @@ impl<T: Element, S: Shape> Kernel for Apply<'_, T, S> {
 #[inline(always)]
 fn block<V: Vector, T: Element, S: Shape, const R: usize>(
     simd: V,
+    at: &mut Registers<'_, V, T>,
     plane: &mut PlaneMut<'_, T>,
     terms: usize,
     first: usize,
@@ -48,13 +50,13 @@ fn block<V: Vector, T: Element, S: Shape, const R: usize>(
     let zero = T::Lanes::<V>::splat(simd, T::default());
     let mut y = [zero; R];
     for b in 0..R {
-        let at = Registers::new(simd, plane, first + b * lanes);
-        y[b] = S::argument(at.pair(T::Lanes::<V>::load(simd, &plane.c[first + b * lanes..])).rho());
+        at.k = first + b;
+        y[b] = S::argument(at.pair(T::Lanes::<V>::load(simd, &plane.c[at.k * lanes..])).rho());
     }
     let mut sums = [Sums::zero(zero); R];
     for i in (0..terms).rev() {
         for b in 0..R {
-            let at = Registers::new(simd, plane, first + b * lanes);
+            at.k = first + b;
             sums[b].total = at.row(SERIES + i).mul_add(at.col(SERIES + i), sums[b].total);
             if i >= S::FIRST {
                 let tail = sums[b].total;
@@ -63,8 +65,8 @@ fn block<V: Vector, T: Element, S: Shape, const R: usize>(
         }
     }
     for b in 0..R {
-        let e = first + b * lanes;
-        let at = Registers::new(simd, plane, e);
+        at.k = first + b;
+        let e = at.k * lanes;
         let x = at.pair(T::Lanes::<V>::load(simd, &plane.c[e..]));
         let outside = Outside {
             mean: at.row(MEAN) * at.col(MEAN),

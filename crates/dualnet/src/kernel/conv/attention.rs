@@ -7,6 +7,7 @@
 //!
 //! Cost: 4 N^3 operations a pair and matrix for N positions, so for small images.
 
+use super::buffer::Buffer;
 use super::planes::State;
 use super::program::{Attention, Grid};
 use crate::error::Result;
@@ -29,7 +30,7 @@ fn place(grid: Grid, p: usize, q: usize) -> usize {
 }
 
 /// zeta of the scores of an image, from its covariance with itself.
-pub fn weights<T: Float>(attention: &Attention, own: &Mat<T>) -> Vec<T> {
+pub fn weights<T: Float>(attention: &Attention, own: &Mat<T>) -> Buffer<T> {
     let n = own.rows();
     let mut weights = Vec::with_capacity(n * n);
     for p in 0..n {
@@ -47,7 +48,7 @@ pub fn weights<T: Float>(attention: &Attention, own: &Mat<T>) -> Vec<T> {
         };
         weights.extend(zeta.into_iter().map(T::from_f64));
     }
-    weights
+    Buffer::copied(&weights)
 }
 
 /// Attends, given the tables of both images.

@@ -11,8 +11,15 @@ use crate::net::{Op, Padding, Pooling};
 
 /// Compiles `ops` for images of `grid` positions, all of which may be left at the end.
 pub fn compile(ops: &[Op], grid: Grid, channels: usize, precision: Precision) -> Result<Program> {
-    let mut c =
-        Compiler { precision, tables: Vec::new(), convs: 0, margin: 0, sums: 0, fresh: true, has_dropout: false };
+    let mut c = Compiler {
+        precision,
+        tables: Vec::new(),
+        convs: Vec::new(),
+        margin: 0,
+        sums: 0,
+        fresh: true,
+        has_dropout: false,
+    };
     let mut pair = c.chain(ops, grid)?;
     let mut own = trimmed(&pair);
     let end = pair.segments.last().map_or(grid, |s| s.behind);
@@ -24,7 +31,7 @@ pub fn compile(ops: &[Op], grid: Grid, channels: usize, precision: Precision) ->
         grid,
         channels,
         tables: c.tables,
-        convs: c.convs,
+        convs: c.convs.len(),
         margin: c.margin.next_multiple_of(PAD) + PAD,
         sums: c.sums,
         has_dropout: c.has_dropout,
@@ -34,7 +41,8 @@ pub fn compile(ops: &[Op], grid: Grid, channels: usize, precision: Precision) ->
 struct Compiler {
     precision: Precision,
     tables: Vec<(Table, Grid)>,
-    convs: usize,
+    /// Neighbours along the rows and positions of the convolutions, each once.
+    convs: Vec<(Taps, Grid)>,
     margin: usize,
     sums: usize,
     /// No weight layer yet: the tangent kernel is 0.
@@ -177,9 +185,13 @@ impl Compiler {
                 });
                 let gaps = 2 * (rows.low + rows.high);
                 self.sums = self.sums.max((grid.rows + gaps) * grid.cols + 2 * PAD);
-                self.convs += 1;
                 let affine = self.affine(*w2, *b2, *tangent);
-                Local::Conv(Conv { rows, cols, id: self.convs - 1, affine })
+                let key = (cols, grid);
+                let id = self.convs.iter().position(|c| *c == key).unwrap_or(self.convs.len());
+                if id == self.convs.len() {
+                    self.convs.push(key);
+                }
+                Local::Conv(Conv { rows, cols, id, affine })
             }
             Op::Activation { activation: Activation::Identity, .. } => return Ok(None),
             Op::Activation { activation, choice, at } => {

@@ -3,43 +3,58 @@
 //! Entries of a plane lie row behind row, so that a register may span rows and no width wastes lanes; masks keep neighbours of other
 //! rows out. Rows above and below the cut of the plane are summed apart, with rows of zeros between.
 
-use super::axis::{Edge, Shift};
+// Registers are counted, not iterated: an iterator's closures would leave the instruction set.
+#![allow(clippy::needless_range_loop)]
+
+use super::axis::Edge;
+use super::buffer::Buffer;
 use super::planes::Plane;
 use super::program::{Affine, Conv, Grid, PAD};
 use crate::kernel::Float;
-use crate::simd::{Isa, Kernel, Lanes, Real, Vector};
+use crate::simd::{Isa, Kernel, Lanes, Real, Vector, view, view_mut};
 
 /// Sums along rows.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Sums<T> {
-    c: Vec<T>,
-    t: Vec<T>,
+    c: Buffer<T>,
+    t: Buffer<T>,
 }
 
 impl<T: Float> Sums<T> {
     /// Of `len` entries.
     pub fn new(len: usize, with_t: bool) -> Self {
-        Self { c: vec![T::default(); len], t: vec![T::default(); if with_t { len } else { 0 }] }
+        Self { c: Buffer::zeros(len), t: Buffer::zeros(if with_t { len } else { 0 }) }
     }
 }
 
-/// The neighbours along a row at one offset.
-#[derive(Clone, Debug)]
+/// The neighbours along a row at one offset: for each of them its distance, and 1 or 0 for each entry of a plane.
+#[derive(Debug)]
 pub struct Masks<T> {
     own: f64,
-    shifts: Vec<(isize, Vec<T>)>,
+    shifts: Vec<(isize, Buffer<T>)>,
+}
+
+impl<T> Default for Masks<T> {
+    fn default() -> Self {
+        Self { own: 0.0, shifts: Vec::new() }
+    }
 }
 
 impl<T: Float> Masks<T> {
-    /// At column offset `v`.
-    pub fn new(conv: &Conv, v: usize) -> Self {
+    /// Those of `conv` at column offset `v`, in place of others.
+    pub fn fill(&mut self, conv: &Conv, grid: Grid, v: usize) {
         let (own, shifts) = conv.cols.shifts(v);
-        let n = conv.cols.n;
-        let pattern = |shift: Shift| {
-            let mask = (0..n + PAD).map(|j| T::from_f64(if shift.mask[j % n] { 1.0 } else { 0.0 })).collect();
-            (shift.by, mask)
-        };
-        Self { own: own as f64, shifts: shifts.into_iter().map(pattern).collect() }
+        self.own = own as f64;
+        self.shifts.resize_with(shifts.len(), || (0, Buffer::default()));
+        for ((by, mask), shift) in self.shifts.iter_mut().zip(shifts) {
+            *by = shift.by;
+            mask.reserve(grid.len() + PAD);
+            let (row, others) = mask.split_at_mut(grid.cols);
+            for (to, inside) in row.iter_mut().zip(&shift.mask) {
+                *to = T::from_f64(if *inside { 1.0 } else { 0.0 });
+            }
+            others.chunks_exact_mut(grid.cols).for_each(|other| other.copy_from_slice(row));
+        }
     }
 }
 
@@ -119,35 +134,35 @@ impl<T: Float> Kernel for AlongRows<'_, T> {
     fn run<V: Vector>(self, simd: V) {
         let Self { masks, width, margin, piece, from, sums } = self;
         let lanes = <T::Lanes<V> as Lanes<V, T>>::LANES;
-        let (first, to) = (margin + piece.from * width, piece.at * width);
-        let len = (piece.to - piece.from) * width;
-        let own = T::Lanes::<V>::splat(simd, T::from_f64(masks.own));
-        let (step, mut phase) = (lanes % width, 0);
+        let start = piece.from * width;
+        let first = margin + start;
+        let count = ((piece.to - piece.from) * width).div_ceil(lanes);
+        let own = view::<V, T>(from, first, count);
+        let sums = view_mut::<V, T>(sums, piece.at * width, count);
         // Neighbours on both sides are the common case.
         if let [(a, left), (b, right)] = &masks.shifts[..]
             && masks.own == 1.0
         {
-            let (before, behind) = (first.wrapping_add_signed(*a), first.wrapping_add_signed(*b));
-            for e in (0..len).step_by(lanes) {
-                let sum = T::Lanes::<V>::load(simd, &from[first + e..]);
-                let mask = T::Lanes::<V>::load(simd, &left[phase..]);
-                let sum = mask.mul_add(T::Lanes::<V>::load(simd, &from[before + e..]), sum);
-                let mask = T::Lanes::<V>::load(simd, &right[phase..]);
-                mask.mul_add(T::Lanes::<V>::load(simd, &from[behind + e..]), sum).store(&mut sums[to + e..]);
-                phase += step;
-                phase -= if phase >= width { width } else { 0 };
+            let before = view::<V, T>(from, first.wrapping_add_signed(*a), count);
+            let behind = view::<V, T>(from, first.wrapping_add_signed(*b), count);
+            let (left, right) = (view::<V, T>(left, start, count), view::<V, T>(right, start, count));
+            for k in 0..count {
+                let sum = T::Lanes::<V>::of(simd, own[k]);
+                let sum = T::Lanes::<V>::of(simd, left[k]).mul_add(T::Lanes::<V>::of(simd, before[k]), sum);
+                let sum = T::Lanes::<V>::of(simd, right[k]).mul_add(T::Lanes::<V>::of(simd, behind[k]), sum);
+                sums[k] = sum.register();
             }
             return;
         }
-        for e in (0..len).step_by(lanes) {
-            let mut sum = T::Lanes::<V>::load(simd, &from[first + e..]) * own;
+        let times = T::Lanes::<V>::splat(simd, T::from_f64(masks.own));
+        for k in 0..count {
+            let e = k * lanes;
+            let mut sum = T::Lanes::<V>::of(simd, own[k]) * times;
             for (by, mask) in &masks.shifts {
                 let neighbour = T::Lanes::<V>::load(simd, &from[(first + e).wrapping_add_signed(*by)..]);
-                sum = T::Lanes::<V>::load(simd, &mask[phase..]).mul_add(neighbour, sum);
+                sum = T::Lanes::<V>::load(simd, &mask[start + e..]).mul_add(neighbour, sum);
             }
-            sum.store(&mut sums[to + e..]);
-            phase += step;
-            phase -= if phase >= width { width } else { 0 };
+            sums[k] = sum.register();
         }
     }
 }
@@ -171,37 +186,113 @@ impl<T: Float> Kernel for AlongColumns<'_, T> {
     type Output = ();
     #[inline(always)]
     fn run<V: Vector>(self, simd: V) {
-        let lanes = <T::Lanes<V> as Lanes<V, T>>::LANES;
-        let Self { taps, low, area, width, piece, affine, sums, c, t } = self;
-        let (from, to) = ((piece.at - low) * width, piece.from * width);
-        let rule = Rule::<T::Lanes<V>>::new(T::Lanes::<V>::splat(simd, T::default()), affine, 1.0 / area as f64);
-        for e in (0..(piece.to - piece.from) * width).step_by(lanes) {
-            let sum = column::<V, T>(simd, sums.0, from + e, taps, width);
-            let out = rule.c(sum);
-            out.store(&mut c[to + e..]);
-            if !t.is_empty() {
-                let sum_t = match sums.1.is_empty() {
-                    true => T::Lanes::<V>::splat(simd, T::default()),
-                    false => column::<V, T>(simd, sums.1, from + e, taps, width),
-                };
-                rule.t(sum, sum_t, out).store(&mut t[to + e..]);
-            }
+        let g = self.affine.tangent;
+        let plain = g.from_input == 0.0 && g.constant == 0.0 && g.from_output == 1.0;
+        // Three rows and the NTK parameterization are the common case.
+        match (self.taps == 3 && plain, self.t.is_empty(), self.sums.1.is_empty()) {
+            (true, false, false) => self.sum::<V, 3>(simd),
+            (true, false, true) => self.first::<V, 3>(simd),
+            (true, true, _) => self.nngp::<V, 3>(simd),
+            (false, false, false) => self.sum::<V, 0>(simd),
+            (false, false, true) => self.first::<V, 0>(simd),
+            (false, true, _) => self.nngp::<V, 0>(simd),
         }
     }
 }
 
-/// The sum of `taps` entries, `width` apart.
-#[inline(always)]
-fn column<V: Vector, T: Float>(simd: V, sums: &[T], from: usize, taps: usize, width: usize) -> T::Lanes<V> {
-    let mut sum = T::Lanes::<V>::load(simd, &sums[from..]);
-    if taps == 3 {
-        sum = sum + T::Lanes::<V>::load(simd, &sums[from + width..]);
-        return sum + T::Lanes::<V>::load(simd, &sums[from + 2 * width..]);
+impl<T: Float> AlongColumns<'_, T> {
+    #[inline(always)]
+    fn count<V: Vector>(&self) -> usize {
+        ((self.piece.to - self.piece.from) * self.width).div_ceil(<T::Lanes<V> as Lanes<V, T>>::LANES)
     }
-    for d in 1..taps {
-        sum = sum + T::Lanes::<V>::load(simd, &sums[from + d * width..]);
+
+    #[inline(always)]
+    fn rule<V: Vector>(&self, simd: V) -> Rule<T::Lanes<V>> {
+        Rule::new(T::Lanes::<V>::splat(simd, T::default()), self.affine, 1.0 / self.area as f64)
     }
-    sum
+
+    /// The sums along rows of c, or those of t, at the first of the rows that are summed.
+    #[inline(always)]
+    fn rows<'s, V: Vector, const TAPS: usize>(&self, sums: &'s [T]) -> Rows<'s, V, T, TAPS> {
+        let Self { taps, low, width, piece, .. } = *self;
+        Rows::new(sums, (piece.at - low) * width, (taps, width), self.count::<V>())
+    }
+
+    /// Both kernels.
+    #[inline(always)]
+    fn sum<V: Vector, const TAPS: usize>(self, simd: V) {
+        let (count, rule, to) = (self.count::<V>(), self.rule(simd), self.piece.from * self.width);
+        let (rows, rows_t) = (self.rows::<V, TAPS>(self.sums.0), self.rows::<V, TAPS>(self.sums.1));
+        let (c, t) = (view_mut::<V, T>(self.c, to, count), view_mut::<V, T>(self.t, to, count));
+        for k in 0..count {
+            let sum = rows.sum(simd, k);
+            let out = rule.c(sum);
+            c[k] = out.register();
+            let sum_t = rows_t.sum(simd, k);
+            let out = if TAPS == 3 { rule.t_plain(sum_t, out) } else { rule.t(sum, sum_t, out) };
+            t[k] = out.register();
+        }
+    }
+
+    /// Both kernels where t is 0 before.
+    #[inline(always)]
+    fn first<V: Vector, const TAPS: usize>(self, simd: V) {
+        let (count, rule, to) = (self.count::<V>(), self.rule(simd), self.piece.from * self.width);
+        let (rows, zero) = (self.rows::<V, TAPS>(self.sums.0), T::Lanes::<V>::splat(simd, T::default()));
+        let (c, t) = (view_mut::<V, T>(self.c, to, count), view_mut::<V, T>(self.t, to, count));
+        for k in 0..count {
+            let sum = rows.sum(simd, k);
+            let out = rule.c(sum);
+            c[k] = out.register();
+            t[k] = if TAPS == 3 { out } else { rule.t(sum, zero, out) }.register();
+        }
+    }
+
+    /// The NNGP alone.
+    #[inline(always)]
+    fn nngp<V: Vector, const TAPS: usize>(self, simd: V) {
+        let (count, rule, to) = (self.count::<V>(), self.rule(simd), self.piece.from * self.width);
+        let rows = self.rows::<V, TAPS>(self.sums.0);
+        let c = view_mut::<V, T>(self.c, to, count);
+        for k in 0..count {
+            c[k] = rule.c(rows.sum(simd, k)).register();
+        }
+    }
+}
+
+/// Entries `width` apart that are summed: three of them, or any number where `TAPS` is 0.
+struct Rows<'a, V: Vector, T: Float, const TAPS: usize> {
+    three: [&'a [<T::Lanes<V> as Lanes<V, T>>::Register]; 3],
+    sums: &'a [T],
+    from: usize,
+    taps: usize,
+    width: usize,
+}
+
+impl<'a, V: Vector, T: Float, const TAPS: usize> Rows<'a, V, T, TAPS> {
+    #[inline(always)]
+    fn new(sums: &'a [T], from: usize, (taps, width): (usize, usize), count: usize) -> Self {
+        let first = view::<V, T>(sums, from, count);
+        let three = match TAPS {
+            3 => [first, view::<V, T>(sums, from + width, count), view::<V, T>(sums, from + 2 * width, count)],
+            _ => [first; 3],
+        };
+        Self { three, sums, from, taps, width }
+    }
+
+    #[inline(always)]
+    fn sum(&self, simd: V, k: usize) -> T::Lanes<V> {
+        let [a, b, c] = self.three;
+        let mut sum = T::Lanes::<V>::of(simd, a[k]);
+        if TAPS == 3 {
+            return sum + T::Lanes::<V>::of(simd, b[k]) + T::Lanes::<V>::of(simd, c[k]);
+        }
+        let at = self.from + k * <T::Lanes<V> as Lanes<V, T>>::LANES;
+        for d in 1..self.taps {
+            sum = sum + T::Lanes::<V>::load(simd, &self.sums[at + d * self.width..]);
+        }
+        sum
+    }
 }
 
 /// An affine map of sums over a kernel, in registers.
@@ -213,8 +304,6 @@ pub struct Rule<R> {
     from_input: R,
     from_output: R,
     constant: R,
-    /// t' = carry t + c', as in the NTK parameterization.
-    plain: bool,
 }
 
 impl<R: Real> Rule<R> {
@@ -229,7 +318,6 @@ impl<R: Real> Rule<R> {
             from_input: like.lit(g.from_input * mean),
             from_output: like.lit(g.from_output),
             constant: like.lit(g.constant),
-            plain: g.from_input == 0.0 && g.constant == 0.0 && g.from_output == 1.0,
         }
     }
     /// c'.
@@ -237,12 +325,14 @@ impl<R: Real> Rule<R> {
     pub fn c(&self, sum: R) -> R {
         sum.mul_add(self.w2, self.b2)
     }
+    /// t' = carry t + c', as in the NTK parameterization.
+    #[inline(always)]
+    pub fn t_plain(&self, sum_t: R, out: R) -> R {
+        sum_t.mul_add(self.carry, out)
+    }
     /// t', from both sums and c'.
     #[inline(always)]
     pub fn t(&self, sum: R, sum_t: R, out: R) -> R {
-        if self.plain {
-            return sum_t.mul_add(self.carry, out);
-        }
         let own = self.from_input.mul_add(sum, self.constant);
         self.carry.mul_add(sum_t, self.from_output.mul_add(out, own))
     }

@@ -13,6 +13,7 @@
 
 pub mod attention;
 pub mod axis;
+pub mod buffer;
 pub mod compile;
 pub mod convolve;
 pub mod image;
@@ -172,7 +173,7 @@ impl<T: Float> Kernel<T> for ConvKernel {
             resources.check("reading the images")?;
             let image = self.image(program, x.row(row).iter().map(|v| v.to_f64()), (row, what), resources)?;
             let image = image.cast::<T>();
-            if image.tables.iter().flatten().any(|v| v.to_f64().is_nan()) {
+            if image.tables.iter().any(|table| table.iter().any(|v| v.to_f64().is_nan())) {
                 return Err(out_of_range::<T>(what, row));
             }
             Ok(image)

@@ -1,6 +1,7 @@
 //! The plane of equal positions of an image with itself: variances. Angles are exactly 0 there, where rounding would cost half of all
 //! digits.
 
+use super::buffer::Buffer;
 use super::convolve::{self, Masks, Sums};
 use super::planes::Plane;
 use super::pointwise;
@@ -26,7 +27,7 @@ pub enum Record<'a, T> {
     /// No.
     No,
     /// These are, of the sample with this row and name.
-    Into(&'a mut [Vec<T>], (usize, &'a str)),
+    Into(&'a mut [Buffer<T>], (usize, &'a str)),
 }
 
 /// The plane through layers.
@@ -40,7 +41,11 @@ pub fn through<T: Float>(
     let (len, stride) = (at.grid.len(), at.grid.stride());
     for node in nodes {
         match node {
-            Local::Conv(conv) => convolve::convolve(at.isa, (conv, at.grid, 0), &Masks::new(conv, 0), plane, sums),
+            Local::Conv(conv) => {
+                let mut masks = Masks::default();
+                masks.fill(conv, at.grid, 0);
+                convolve::convolve(at.isa, (conv, at.grid, 0), &masks, plane, sums);
+            }
             Local::Affine(affine) => pointwise::affine(at.isa, affine, len, plane),
             Local::Dual { dual, table, at: layer } => {
                 let maps = activate(dual.as_ref(), (len, stride), plane);
@@ -68,14 +73,14 @@ pub fn through<T: Float>(
             }
             Local::Dropout { .. } => {}
             Local::Join { join, branches } => {
-                let start = plane.clone();
+                let start = plane.copy();
                 let mut others = Vec::with_capacity(branches.len());
                 for (i, nodes) in branches.iter().enumerate() {
                     if i == 0 {
                         through(at, nodes, plane, sums, record)?;
                         continue;
                     }
-                    let mut copy = start.clone();
+                    let mut copy = start.copy();
                     through(at, nodes, &mut copy, sums, record)?;
                     others.push(copy);
                 }
@@ -117,7 +122,7 @@ fn inverse<T: Float>(s: f64) -> f64 {
 }
 
 /// The maps, or which sample is out of range behind which layer.
-fn in_range<T: Float>(maps: Vec<f64>, (layer, stride, (row, what)): (&str, usize, (usize, &str))) -> Result<Vec<T>> {
+fn in_range<T: Float>(maps: Vec<f64>, (layer, stride, (row, what)): (&str, usize, (usize, &str))) -> Result<Buffer<T>> {
     // Constants may be infinite by design (the reciprocal of a norm of 0); deviations may not.
     let map = |k: usize| maps.iter().skip(k * stride).take(stride);
     if map(0).chain(map(2)).any(|s| !s.is_finite()) {
@@ -130,5 +135,7 @@ fn in_range<T: Float>(maps: Vec<f64>, (layer, stride, (row, what)): (&str, usize
             hint: "scale the images down, or use an activation that does not grow as fast".into(),
         });
     }
-    Ok(maps.into_iter().map(T::from_f64).collect())
+    let mut values = Buffer::zeros(maps.len());
+    values.iter_mut().zip(maps).for_each(|(to, value)| *to = T::from_f64(value));
+    Ok(values)
 }

@@ -1,16 +1,17 @@
 //! Planes at work, and states: all the planes between two segments.
 
+use super::buffer::Buffer;
 use super::program::{Grid, Offsets, PAD};
 use crate::kernel::{Float, Get};
 use crate::simd::{Isa, Kernel, Lanes, Vector};
 
 /// One plane: covariances, and the tangent kernel unless only the NNGP is wanted. Readable by `margin` entries on either side.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Plane<T> {
     /// Covariances, from entry `margin` on.
-    pub c: Vec<T>,
+    pub c: Buffer<T>,
     /// Tangent kernel, likewise; empty where not wanted.
-    pub t: Vec<T>,
+    pub t: Buffer<T>,
     /// Entries before the first.
     pub margin: usize,
 }
@@ -18,8 +19,17 @@ pub struct Plane<T> {
 impl<T: Float> Plane<T> {
     /// For any plane of up to `len` entries.
     pub fn new(len: usize, margin: usize, get: Get) -> Self {
-        let buffer = |wanted: bool| vec![T::default(); if wanted { len + 2 * margin + PAD } else { 0 }];
+        let buffer = |wanted: bool| Buffer::zeros(if wanted { len + 2 * margin + PAD } else { 0 });
         Self { c: buffer(true), t: buffer(get.ntk()), margin }
+    }
+    /// Takes the entries of another plane of one size.
+    pub fn copy_from(&mut self, other: &Self) {
+        self.c.copy_from_slice(&other.c);
+        self.t.copy_from_slice(&other.t);
+    }
+    /// Another one with the same entries.
+    pub fn copy(&self) -> Self {
+        Self { c: self.c.clone(), t: self.t.clone(), margin: self.margin }
     }
     /// Covariances from the first entry on.
     pub fn c(&mut self) -> &mut [T] {
@@ -37,12 +47,12 @@ impl<T: Float> Plane<T> {
 }
 
 /// All planes between two segments.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct State<T> {
     /// Plane k at `k * stride`.
-    pub c: Vec<T>,
+    pub c: Buffer<T>,
     /// Likewise; empty where not wanted.
-    pub t: Vec<T>,
+    pub t: Buffer<T>,
     /// Positions.
     pub grid: Grid,
     /// Which planes.
@@ -58,22 +68,21 @@ impl<T: Float> State<T> {
     }
 
     /// Zeros, in buffers that have served before where there are some.
-    pub fn zeros(grid: Grid, offsets: &Offsets, scale: f64, get: Get, spare: &mut Vec<Vec<T>>) -> Self {
+    pub fn zeros(grid: Grid, offsets: &Offsets, scale: f64, get: Get, spare: &mut Vec<Buffer<T>>) -> Self {
         let len = Self::len(grid, offsets);
         let mut buffer = |wanted: bool| {
             if !wanted {
-                return Vec::new();
+                return Buffer::default();
             }
             let mut buffer = spare.pop().unwrap_or_default();
-            buffer.clear();
-            buffer.resize(len, T::default());
+            buffer.reset(len);
             buffer
         };
         Self { c: buffer(true), t: buffer(get.ntk()), grid, offsets: offsets.clone(), scale }
     }
 
     /// Gives the buffers back.
-    pub fn release(self, spare: &mut Vec<Vec<T>>) {
+    pub fn release(self, spare: &mut Vec<Buffer<T>>) {
         spare.extend([self.t, self.c].into_iter().filter(|b| !b.is_empty()));
     }
 

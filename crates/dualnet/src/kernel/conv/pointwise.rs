@@ -1,11 +1,14 @@
 //! Layers that take each entry of a plane by itself.
 
+// Registers are counted, not iterated: an iterator's closures would leave the instruction set.
+#![allow(clippy::needless_range_loop)]
+
 use super::convolve::Rule;
 use super::planes::Plane;
 use super::program::{Affine, Join};
 use crate::dual::Points;
 use crate::kernel::Float;
-use crate::simd::{Isa, Kernel, Lanes, Real, Vector};
+use crate::simd::{Isa, Kernel, Lanes, Real, Vector, view, view_mut};
 
 /// c = mean over channels of the products of both images; `first` and `second` are (maps, from one to the next, first entry).
 pub struct Products<'a, T> {
@@ -25,16 +28,31 @@ impl<T: Float> Kernel for Products<'_, T> {
     type Output = ();
     #[inline(always)]
     fn run<V: Vector>(self, simd: V) {
-        let lanes = <T::Lanes<V> as Lanes<V, T>>::LANES;
         let scale = T::Lanes::<V>::splat(simd, T::from_f64(1.0 / self.channels as f64));
-        let (x, y) = (&self.first.maps[self.first.at..], &self.second.maps[self.second.at..]);
-        for e in (0..self.len).step_by(lanes) {
-            let mut sum = T::Lanes::<V>::splat(simd, T::default());
-            for k in 0..self.channels {
-                let x = T::Lanes::<V>::load(simd, &x[k * self.first.stride + e..]);
-                sum = x.mul_add(T::Lanes::<V>::load(simd, &y[k * self.second.stride + e..]), sum);
+        let count = self.len.div_ceil(<T::Lanes<V> as Lanes<V, T>>::LANES);
+        let Self { first, second, channels, c, .. } = self;
+        let c = view_mut::<V, T>(c, 0, count);
+        let x = |k: usize| view::<V, T>(first.maps, k * first.stride + first.at, count);
+        let y = |k: usize| view::<V, T>(second.maps, k * second.stride + second.at, count);
+        // Three channels at a time: one pass for colours.
+        let mut channel = 0;
+        while channel < channels {
+            let others = [channel, channel + 1, channel + 2].map(|k| if k < channels { k } else { channel });
+            let (x, y) = (others.map(x), others.map(y));
+            let together = (channels - channel).min(3);
+            for k in 0..count {
+                let start =
+                    if channel == 0 { T::Lanes::<V>::splat(simd, T::default()) } else { T::Lanes::<V>::of(simd, c[k]) };
+                let mut sum = T::Lanes::<V>::of(simd, x[0][k]) * T::Lanes::<V>::of(simd, y[0][k]);
+                if together > 1 {
+                    sum = T::Lanes::<V>::of(simd, x[1][k]).mul_add(T::Lanes::<V>::of(simd, y[1][k]), sum);
+                }
+                if together > 2 {
+                    sum = T::Lanes::<V>::of(simd, x[2][k]).mul_add(T::Lanes::<V>::of(simd, y[2][k]), sum);
+                }
+                c[k] = sum.mul_add(scale, start).register();
             }
-            (sum * scale).store(&mut self.c[e..]);
+            channel += together;
         }
     }
 }

@@ -79,7 +79,7 @@ pub struct Conv {
     pub rows: Taps,
     /// Along the columns.
     pub cols: Taps,
-    /// Number of its masks.
+    /// Number of its masks, shared by convolutions that need the same.
     pub id: usize,
     /// What is done to the mean.
     pub affine: Affine,
@@ -269,7 +269,7 @@ pub struct Program {
     pub channels: usize,
     /// Kinds of the tables and their positions.
     pub tables: Vec<(Table, Grid)>,
-    /// Convolutions.
+    /// Sets of masks.
     pub convs: usize,
     /// Entries that must be readable on either side of a plane.
     pub margin: usize,

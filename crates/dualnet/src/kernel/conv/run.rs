@@ -2,6 +2,7 @@
 //! cache.
 
 use super::attention;
+use super::buffer::Buffer;
 use super::convolve::{self, Masks, Sums};
 use super::image::{Image, Rotated};
 use super::own;
@@ -61,14 +62,14 @@ pub struct ConvWorkspace<T> {
     get: Get,
     plane: Plane<T>,
     scratch: Scratch<T>,
-    spare: Vec<Vec<T>>,
+    spare: Vec<Buffer<T>>,
 }
 
 #[derive(Debug)]
 struct Scratch<T> {
     sums: Sums<T>,
     /// By number of the convolution, at the present column offset.
-    masks: Vec<Option<Masks<T>>>,
+    masks: Vec<Masks<T>>,
     /// By number of the table, at the present column offset.
     rotated: Vec<Rotated<T>>,
     channels: Rotated<T>,
@@ -81,8 +82,8 @@ impl<T: Float> ConvWorkspace<T> {
         let largest = program.grid.len();
         let scratch = Scratch {
             sums: Sums::new(program.sums, get.ntk()),
-            masks: vec![None; program.convs],
-            rotated: vec![Rotated::default(); program.tables.len()],
+            masks: (0..program.convs).map(|_| Masks::default()).collect(),
+            rotated: program.tables.iter().map(|_| Rotated::default()).collect(),
             channels: Rotated::default(),
             copies: Vec::new(),
         };
@@ -207,7 +208,7 @@ impl Run<'_> {
         if let Source::Input = source {
             scratch.channels.fill(&second.channels, self.program.channels, self.program.grid, v);
         }
-        masks(&segment.local, v, &mut scratch.masks);
+        masks(&segment.local, segment.grid, v, &mut scratch.masks);
     }
 
     /// The plane of an offset at the beginning of a segment.
@@ -330,11 +331,11 @@ impl Run<'_> {
 }
 
 /// Masks of all convolutions among `nodes` at column offset `v`.
-fn masks<T: Float>(nodes: &[Local], v: usize, masks_of: &mut [Option<Masks<T>>]) {
+fn masks<T: Float>(nodes: &[Local], grid: Grid, v: usize, masks_of: &mut [Masks<T>]) {
     for node in nodes {
         match node {
-            Local::Conv(conv) => masks_of[conv.id] = Some(Masks::new(conv, v)),
-            Local::Join { branches, .. } => branches.iter().for_each(|nodes| masks(nodes, v, masks_of)),
+            Local::Conv(conv) => masks_of[conv.id].fill(conv, grid, v),
+            Local::Join { branches, .. } => branches.iter().for_each(|nodes| masks(nodes, grid, v, masks_of)),
             _ => {}
         }
     }
@@ -346,9 +347,8 @@ fn through<T: Float>(at: &Place<'_, T>, nodes: &[Local], plane: &mut Plane<T>, s
     for node in nodes {
         match node {
             Local::Conv(conv) => {
-                if let Some(masks) = &scratch.masks[conv.id] {
-                    convolve::convolve(at.isa, (conv, at.grid, at.u), masks, plane, &mut scratch.sums);
-                }
+                let masks = &scratch.masks[conv.id];
+                convolve::convolve(at.isa, (conv, at.grid, at.u), masks, plane, &mut scratch.sums);
             }
             Local::Affine(affine) => pointwise::affine(at.isa, affine, len, plane),
             Local::Dual { dual, table, .. } => {
@@ -367,15 +367,15 @@ fn through<T: Float>(at: &Place<'_, T>, nodes: &[Local], plane: &mut Plane<T>, s
             // Other samples and positions keep other entries.
             Local::Dropout { .. } => {}
             Local::Join { join, branches } => {
-                let start = plane.clone();
+                let start = plane.copy();
                 let mut others = Vec::with_capacity(branches.len());
                 for (i, nodes) in branches.iter().enumerate() {
                     if i == 0 {
                         through(at, nodes, plane, scratch);
                         continue;
                     }
-                    let mut copy = scratch.copies.pop().unwrap_or_else(|| start.clone());
-                    copy.clone_from(&start);
+                    let mut copy = scratch.copies.pop().unwrap_or_else(|| start.copy());
+                    copy.copy_from(&start);
                     through(at, nodes, &mut copy, scratch);
                     others.push(copy);
                 }
@@ -388,9 +388,7 @@ fn through<T: Float>(at: &Place<'_, T>, nodes: &[Local], plane: &mut Plane<T>, s
 
 /// Planes of branches into the first of them.
 pub fn joined<T: Float>(isa: Isa, join: &Join, len: usize, into: &mut Plane<T>, others: &[Plane<T>]) {
-    let from = |values: &'_ Vec<T>, margin: usize| -> usize { margin.min(values.len()) };
-    let parts: Vec<(&[T], &[T])> =
-        others.iter().map(|p| (&p.c[from(&p.c, p.margin)..], &p.t[from(&p.t, p.margin)..])).collect();
+    let parts: Vec<(&[T], &[T])> = others.iter().map(|p| (&p.c[p.margin..], &p.t[p.margin.min(p.t.len())..])).collect();
     pointwise::join(isa, join, len, into.both(), &parts);
 }
 

@@ -3,7 +3,7 @@
 use super::planes::{Plane, State};
 use super::program::{PAD, Scatter};
 use crate::kernel::Float;
-use crate::simd::{Isa, Kernel, Lanes, Vector};
+use crate::simd::{Isa, Kernel, Lanes, Vector, view, view_mut};
 
 /// Adds the entries of the plane whose offsets have the numbers `(u, v)` to the planes of `to`.
 pub fn scatter<T: Float>(
@@ -54,33 +54,28 @@ impl<T: Float> Kernel for Halve<'_, T> {
     #[inline(always)]
     fn run<V: Vector>(self, simd: V) {
         let Self { scatter, u, planes, width, from, to } = self;
-        let lanes = <T::Lanes<V> as Lanes<V, T>>::LANES;
         let (stride, half, rows) = (scatter.behind.stride(), scatter.behind.cols, scatter.wanted.rows.len());
         // The last register of a row keeps off the next row.
+        let lanes = <T::Lanes<V> as Lanes<V, T>>::LANES;
         let mut mask = [T::default(); PAD];
-        for place in mask.iter_mut().take(if half % lanes == 0 { lanes } else { half % lanes }) {
+        for place in mask.iter_mut().take((half - 1) % lanes + 1) {
             *place = T::from_f64(1.0);
         }
         let mask = T::Lanes::<V>::load(simd, &mask);
+        let count = half.div_ceil(lanes);
         for row in &scatter.row_entries[u] {
-            let from = &from[row.from * width..];
-            for r in (0..half).step_by(lanes) {
-                let low = T::Lanes::<V>::load(simd, &from[2 * r..]);
-                let (mut even, mut odd) = low.unzip(T::Lanes::<V>::load(simd, &from[2 * r + lanes..]));
-                if r + lanes > half {
-                    (even, odd) = (even * mask, odd * mask);
+            let from = view::<V, T>(from, row.from * width, 2 * count);
+            let at = |plane: usize| (plane * rows + row.plane) * stride + row.to * half;
+            match planes {
+                [Some(a), Some(b)] if a == b => {
+                    add::<V, T, BOTH>(simd, from, view_mut::<V, T>(to, at(a), count), mask);
                 }
-                match planes {
-                    [Some(a), Some(b)] if a == b => {
-                        add::<V, T>(simd, even + odd, to, (a * rows + row.plane) * stride + row.to * half + r);
+                [a, b] => {
+                    if let Some(a) = a {
+                        add::<V, T, EVEN>(simd, from, view_mut::<V, T>(to, at(a), count), mask);
                     }
-                    [a, b] => {
-                        if let Some(a) = a {
-                            add::<V, T>(simd, even, to, (a * rows + row.plane) * stride + row.to * half + r);
-                        }
-                        if let Some(b) = b {
-                            add::<V, T>(simd, odd, to, (b * rows + row.plane) * stride + row.to * half + r);
-                        }
+                    if let Some(b) = b {
+                        add::<V, T, ODD>(simd, from, view_mut::<V, T>(to, at(b), count), mask);
                     }
                 }
             }
@@ -88,7 +83,29 @@ impl<T: Float> Kernel for Halve<'_, T> {
     }
 }
 
+const EVEN: u8 = 1;
+const ODD: u8 = 2;
+const BOTH: u8 = EVEN | ODD;
+
+/// Adds the columns of even or odd number, or both, of a row to another row; `mask` limits the last register.
 #[inline(always)]
-fn add<V: Vector, T: Float>(simd: V, values: T::Lanes<V>, to: &mut [T], at: usize) {
-    (T::Lanes::<V>::load(simd, &to[at..]) + values).store(&mut to[at..]);
+fn add<V: Vector, T: Float, const WHICH: u8>(
+    simd: V,
+    from: &[<T::Lanes<V> as Lanes<V, T>>::Register],
+    to: &mut [<T::Lanes<V> as Lanes<V, T>>::Register],
+    mask: T::Lanes<V>,
+) {
+    let last = to.len() - 1;
+    for (k, (to, from)) in to.iter_mut().zip(from.as_chunks::<2>().0).enumerate() {
+        let (even, odd) = T::Lanes::<V>::of(simd, from[0]).unzip(T::Lanes::<V>::of(simd, from[1]));
+        let mut sum = match WHICH {
+            EVEN => even,
+            ODD => odd,
+            _ => even + odd,
+        };
+        if k == last {
+            sum = sum * mask;
+        }
+        *to = (T::Lanes::<V>::of(simd, *to) + sum).register();
+    }
 }
