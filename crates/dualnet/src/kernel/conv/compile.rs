@@ -1,8 +1,8 @@
 //! From the steps of a net to a [`Program`]: sizes forward, needed offsets backward.
 
-use super::axis::{Blend, Taps};
+use super::axis::{Blend, Entry, Taps};
 use super::program::{
-    Affine, Attention, Chain, Conv, End, Grid, Join, Local, Offsets, PAD, Program, Scatter, Segment, Table,
+    Affine, Attention, Chain, Conv, End, Grid, Halves, Join, Local, Offsets, PAD, Program, Scatter, Segment, Table,
 };
 use crate::activation::Activation;
 use crate::dual::{Precision, dual_of};
@@ -102,6 +102,7 @@ impl Compiler {
             }
             Op::SelfAttention { scaling, normalization, score, w2, b2, .. } => {
                 self.tables.push((Table::Attention, last.grid));
+                self.fresh = false;
                 let attention = Attention {
                     scaling: *scaling,
                     normalization: *normalization,
@@ -319,7 +320,21 @@ fn need_scatter(scatter: &mut Scatter, wanted: &Offsets) -> Offsets {
     // Column 2q of offset v has its partner at 2q + v, in window q + v/2; column 2q + 1 in window q + (v + 1)/2.
     let plane = |half: usize| wanted.cols.binary_search(&(half % m)).ok();
     let uniform = scatter.rows.uniform_weight().is_some();
-    scatter.halves = (uniform && scatter.cols.halves())
-        .then(|| needed.cols.iter().map(|v| [plane(v / 2), plane(v.div_ceil(2))]).collect());
+    scatter.halves = (uniform && scatter.cols.halves()).then(|| Halves {
+        planes: needed.cols.iter().map(|v| [plane(v / 2), plane(v.div_ceil(2))]).collect(),
+        rows: scatter.row_entries.iter().map(|entries| grouped(entries)).collect(),
+    });
     needed
+}
+
+/// Entries by where they go.
+fn grouped(entries: &[Entry]) -> Vec<(usize, usize, Vec<usize>)> {
+    let mut groups: Vec<(usize, usize, Vec<usize>)> = Vec::new();
+    for entry in entries {
+        match groups.iter_mut().find(|(plane, to, _)| (*plane, *to) == (entry.plane, entry.to)) {
+            Some((_, _, from)) => from.push(entry.from),
+            None => groups.push((entry.plane, entry.to, vec![entry.from])),
+        }
+    }
+    groups
 }

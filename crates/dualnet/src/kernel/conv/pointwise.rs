@@ -8,7 +8,7 @@ use super::planes::Plane;
 use super::program::{Affine, Join};
 use crate::dual::Points;
 use crate::kernel::Float;
-use crate::simd::{Isa, Kernel, Lanes, Real, Vector, view, view_mut};
+use crate::simd::{Element, Isa, Kernel, Lanes, Real, Vector, view, view_mut};
 
 /// c = mean over channels of the products of both images; `first` and `second` are (maps, from one to the next, first entry).
 pub struct Products<'a, T> {
@@ -32,28 +32,45 @@ impl<T: Float> Kernel for Products<'_, T> {
         let count = self.len.div_ceil(<T::Lanes<V> as Lanes<V, T>>::LANES);
         let Self { first, second, channels, c, .. } = self;
         let c = view_mut::<V, T>(c, 0, count);
-        let x = |k: usize| view::<V, T>(first.maps, k * first.stride + first.at, count);
-        let y = |k: usize| view::<V, T>(second.maps, k * second.stride + second.at, count);
         // Three channels at a time: one pass for colours.
         let mut channel = 0;
         while channel < channels {
-            let others = [channel, channel + 1, channel + 2].map(|k| if k < channels { k } else { channel });
-            let (x, y) = (others.map(x), others.map(y));
-            let together = (channels - channel).min(3);
-            for k in 0..count {
-                let start =
-                    if channel == 0 { T::Lanes::<V>::splat(simd, T::default()) } else { T::Lanes::<V>::of(simd, c[k]) };
-                let mut sum = T::Lanes::<V>::of(simd, x[0][k]) * T::Lanes::<V>::of(simd, y[0][k]);
-                if together > 1 {
-                    sum = T::Lanes::<V>::of(simd, x[1][k]).mul_add(T::Lanes::<V>::of(simd, y[1][k]), sum);
-                }
-                if together > 2 {
-                    sum = T::Lanes::<V>::of(simd, x[2][k]).mul_add(T::Lanes::<V>::of(simd, y[2][k]), sum);
-                }
-                c[k] = sum.mul_add(scale, start).register();
+            let at = |map: usize| (map * first.stride + first.at, map * second.stride + second.at);
+            let others = [channel, channel + 1, channel + 2].map(|k| if k < channels { at(k) } else { at(channel) });
+            let x = others.map(|(x, _)| view::<V, T>(first.maps, x, count));
+            let y = others.map(|(_, y)| view::<V, T>(second.maps, y, count));
+            let add = channel > 0;
+            match channels - channel {
+                1 => products::<V, T, 1>(simd, scale, x, y, c, add),
+                2 => products::<V, T, 2>(simd, scale, x, y, c, add),
+                _ => products::<V, T, 3>(simd, scale, x, y, c, add),
             }
-            channel += together;
+            channel += 3;
         }
+    }
+}
+
+type Register<V, T> = <<T as Element>::Lanes<V> as Lanes<V, T>>::Register;
+
+/// `c = scale * sum of x y` over `N` channels, or `c +=` that.
+#[inline(always)]
+fn products<V: Vector, T: Float, const N: usize>(
+    simd: V,
+    scale: T::Lanes<V>,
+    x: [&[Register<V, T>]; 3],
+    y: [&[Register<V, T>]; 3],
+    c: &mut [Register<V, T>],
+    add: bool,
+) {
+    let count = c.len();
+    let (x, y) = (x.map(|x| &x[..count]), y.map(|y| &y[..count]));
+    for k in 0..count {
+        let mut sum = T::Lanes::<V>::of(simd, x[0][k]) * T::Lanes::<V>::of(simd, y[0][k]);
+        for i in 1..N {
+            sum = T::Lanes::<V>::of(simd, x[i][k]).mul_add(T::Lanes::<V>::of(simd, y[i][k]), sum);
+        }
+        let start = if add { T::Lanes::<V>::of(simd, c[k]) } else { sum.lit(0.0) };
+        c[k] = sum.mul_add(scale, start).register();
     }
 }
 

@@ -161,8 +161,17 @@ pub struct Scatter {
     pub wanted: Offsets,
     /// For the next segment to multiply by.
     pub scale: f64,
-    /// Whether it halves the columns: by number of the offset, the planes of even and of odd positions.
-    pub halves: Option<Vec<[Option<usize>; 2]>>,
+    /// Where it halves the columns.
+    pub halves: Option<Halves>,
+}
+
+/// Windows of two columns.
+#[derive(Clone, Debug)]
+pub struct Halves {
+    /// By number of the offset along the columns: the planes of even and of odd positions.
+    pub planes: Vec<[Option<usize>; 2]>,
+    /// By number of the offset along the rows: (number of the new offset, new row, old rows that are added up there).
+    pub rows: Vec<Vec<(usize, usize, Vec<usize>)>>,
 }
 
 /// Global self-attention.

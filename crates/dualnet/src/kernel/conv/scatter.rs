@@ -1,9 +1,9 @@
 //! Entries of a plane on their way to the planes of the next segment: pooling, strides, missing padding.
 
 use super::planes::{Plane, State};
-use super::program::{PAD, Scatter};
+use super::program::{Halves, PAD, Scatter};
 use crate::kernel::Float;
-use crate::simd::{Isa, Kernel, Lanes, Vector, view, view_mut};
+use crate::simd::{Isa, Kernel, Lanes, Vector, view};
 
 /// Adds the entries of the plane whose offsets have the numbers `(u, v)` to the planes of `to`.
 pub fn scatter<T: Float>(
@@ -20,7 +20,7 @@ pub fn scatter<T: Float>(
             continue;
         }
         match &scatter.halves {
-            Some(planes) => isa.run(Halve { scatter, u, planes: planes[v], width, from, to: to_values }),
+            Some(halves) => isa.run(Halve { scatter, halves, at: (u, v), width, from, to: to_values }),
             None => general(scatter, (u, v), width, from, to_values),
         }
     }
@@ -42,8 +42,8 @@ fn general<T: Float>(scatter: &Scatter, (u, v): (usize, usize), width: usize, fr
 /// Windows of two columns: even columns go to one plane, odd ones to the next or the same.
 struct Halve<'a, T> {
     scatter: &'a Scatter,
-    u: usize,
-    planes: [Option<usize>; 2],
+    halves: &'a Halves,
+    at: (usize, usize),
     width: usize,
     from: &'a [T],
     to: &'a mut [T],
@@ -53,7 +53,7 @@ impl<T: Float> Kernel for Halve<'_, T> {
     type Output = ();
     #[inline(always)]
     fn run<V: Vector>(self, simd: V) {
-        let Self { scatter, u, planes, width, from, to } = self;
+        let Self { scatter, halves, at: (u, v), width, from, to } = self;
         let (stride, half, rows) = (scatter.behind.stride(), scatter.behind.cols, scatter.wanted.rows.len());
         // The last register of a row keeps off the next row.
         let lanes = <T::Lanes<V> as Lanes<V, T>>::LANES;
@@ -63,19 +63,37 @@ impl<T: Float> Kernel for Halve<'_, T> {
         }
         let mask = T::Lanes::<V>::load(simd, &mask);
         let count = half.div_ceil(lanes);
-        for row in &scatter.row_entries[u] {
-            let from = view::<V, T>(from, row.from * width, 2 * count);
-            let at = |plane: usize| (plane * rows + row.plane) * stride + row.to * half;
-            match planes {
-                [Some(a), Some(b)] if a == b => {
-                    add::<V, T, BOTH>(simd, from, view_mut::<V, T>(to, at(a), count), mask);
+        let [even, odd] = halves.planes[v];
+        for (plane, row, sources) in &halves.rows[u] {
+            let first = view::<V, T>(from, sources[0] * width, 2 * count);
+            let second = sources.get(1).map(|row| view::<V, T>(from, row * width, 2 * count));
+            let rest = sources.get(2..).unwrap_or_default();
+            let at = |column_plane: usize| (column_plane * rows + plane) * stride + row * half;
+            for k in 0..count {
+                let mut low = T::Lanes::<V>::of(simd, first[2 * k]);
+                let mut high = T::Lanes::<V>::of(simd, first[2 * k + 1]);
+                if let Some(second) = second {
+                    low = low + T::Lanes::<V>::of(simd, second[2 * k]);
+                    high = high + T::Lanes::<V>::of(simd, second[2 * k + 1]);
                 }
-                [a, b] => {
-                    if let Some(a) = a {
-                        add::<V, T, EVEN>(simd, from, view_mut::<V, T>(to, at(a), count), mask);
-                    }
-                    if let Some(b) = b {
-                        add::<V, T, ODD>(simd, from, view_mut::<V, T>(to, at(b), count), mask);
+                for row in rest {
+                    let next = view::<V, T>(from, row * width, 2 * count);
+                    low = low + T::Lanes::<V>::of(simd, next[2 * k]);
+                    high = high + T::Lanes::<V>::of(simd, next[2 * k + 1]);
+                }
+                let (mut evens, mut odds) = low.unzip(high);
+                if k + 1 == count {
+                    (evens, odds) = (evens * mask, odds * mask);
+                }
+                match (even, odd) {
+                    (Some(a), Some(b)) if a == b => add::<V, T>(simd, evens + odds, to, at(a) + k * lanes),
+                    _ => {
+                        if let Some(a) = even {
+                            add::<V, T>(simd, evens, to, at(a) + k * lanes);
+                        }
+                        if let Some(b) = odd {
+                            add::<V, T>(simd, odds, to, at(b) + k * lanes);
+                        }
                     }
                 }
             }
@@ -83,29 +101,8 @@ impl<T: Float> Kernel for Halve<'_, T> {
     }
 }
 
-const EVEN: u8 = 1;
-const ODD: u8 = 2;
-const BOTH: u8 = EVEN | ODD;
-
-/// Adds the columns of even or odd number, or both, of a row to another row; `mask` limits the last register.
 #[inline(always)]
-fn add<V: Vector, T: Float, const WHICH: u8>(
-    simd: V,
-    from: &[<T::Lanes<V> as Lanes<V, T>>::Register],
-    to: &mut [<T::Lanes<V> as Lanes<V, T>>::Register],
-    mask: T::Lanes<V>,
-) {
-    let last = to.len() - 1;
-    for (k, (to, from)) in to.iter_mut().zip(from.as_chunks::<2>().0).enumerate() {
-        let (even, odd) = T::Lanes::<V>::of(simd, from[0]).unzip(T::Lanes::<V>::of(simd, from[1]));
-        let mut sum = match WHICH {
-            EVEN => even,
-            ODD => odd,
-            _ => even + odd,
-        };
-        if k == last {
-            sum = sum * mask;
-        }
-        *to = (T::Lanes::<V>::of(simd, *to) + sum).register();
-    }
+fn add<V: Vector, T: Float>(simd: V, values: T::Lanes<V>, to: &mut [T], at: usize) {
+    let to = &mut to[at..at + <T::Lanes<V> as Lanes<V, T>>::LANES];
+    (T::Lanes::<V>::load(simd, to) + values).store(to);
 }
