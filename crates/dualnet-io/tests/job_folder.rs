@@ -16,7 +16,7 @@ const HEAD: usize = 40;
 const OVERHEAD: usize = 36;
 
 fn manifest() -> Value {
-    json!({"format": 1, "net": {"w_std": 1.414_213_562_373_095_1, "layers": ["dense", {"dense": {"w_std": 0.1}}]}, "rows": 7})
+    json!({"format": 1, "net": {"w_std": 0.1 + 0.2, "layers": ["dense", {"dense": {"w_std": 0.1}}]}, "rows": 7})
 }
 
 fn open(path: &Path) -> Result<JobFolder, Error> {

@@ -5,22 +5,21 @@ mod net;
 mod plan;
 mod samples;
 mod value;
+mod work;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::options::{Common, Output, check_output};
 use crate::output;
 use clap::{Args, ValueEnum};
-use dualnet::gram::{self, Grid, Job, Part};
-use dualnet::kernel::{Get, Kernel as _, NetKernel};
+use dualnet::gram::{self, Part};
+use dualnet::kernel::Get;
 use dualnet::net::Net;
-use dualnet::{Mat, Resources};
-use dualnet_io::Options;
 use dualnet_io::job_folder::JobFolder;
-use job::Tiles;
-use plan::{Bytes, Kept};
+use plan::Kept;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
+use work::{Asked, Work};
 
 pub use net::read_dense as read_dense_net;
 
@@ -82,19 +81,6 @@ enum PrecisionOption {
     F64,
 }
 
-/// What is computed of what.
-struct Work<T> {
-    net: Net,
-    kernel: NetKernel,
-    job: Job,
-    bytes: Bytes,
-    x: Mat<T>,
-    x2: Option<Mat<T>>,
-    resources: Resources,
-    /// The samples in a job's description.
-    described: Option<(Value, Option<Value>)>,
-}
-
 impl Kernel {
     /// Runs the verb.
     pub fn run(self) -> Result<()> {
@@ -110,7 +96,10 @@ impl Kernel {
     }
 
     fn run_in<T: value::Value>(&self, net: Net) -> Result<()> {
-        let work = self.read::<T>(net)?;
+        let kept = if self.job.is_some() { Kept::Folder } else { Kept::Memory };
+        let part = self.part.unwrap_or(Part::WHOLE);
+        let asked = Asked { x: &self.x, x2: self.x2.as_ref(), get: self.get(), part, kept };
+        let work = Work::<T>::read(&asked, net, self.common.resources()?)?;
         if self.dry_run {
             return self.plan(&work);
         }
@@ -119,35 +108,6 @@ impl Kernel {
             Some(folder) => self.run_job(folder, work),
             None => self.run_in_memory(work),
         }
-    }
-
-    /// Reads the samples and makes what is to be computed of them.
-    fn read<T: value::Value>(&self, net: Net) -> Result<Work<T>> {
-        let resources = self.common.resources()?;
-        let options = Options { max_bytes: resources.memory.unwrap_or(u64::MAX), ..Options::default() };
-        let x = samples::read::<T>(&self.x, &net, &options)?;
-        let x2 =
-            self.x2.as_ref().map(|path| samples::read::<T>(path, &net, &options).map(|x2| (path, x2))).transpose()?;
-        if let Some((path, x2)) = &x2 {
-            samples::check_alike((&self.x, &x.shape), (path, &x2.shape))?;
-        }
-        let kernel = NetKernel::new(&net, &x.shape).map_err(Error::within(&self.x))?;
-        let side = dualnet::kernel::Kernel::<T>::side(&kernel);
-        let grid = match &x2 {
-            Some((_, x2)) => Grid::rectangular(x.x.rows(), x2.x.rows(), side),
-            None => Grid::symmetric(x.x.rows(), side),
-        };
-        let job = Job { grid, get: self.get(), part: self.part.unwrap_or(Part::WHOLE) };
-        let (second, raw) = x2.as_ref().map_or((0, 0), |(_, x2)| (x2.x.as_slice().len(), x2.read_bytes));
-        let converted = (x.x.as_slice().len() + second) * size_of::<T>();
-        let kept = if self.job.is_some() { Kept::Folder } else { Kept::Memory };
-        let plan = job.plan::<T, _>(&kernel, resources.threads());
-        let bytes = Bytes::new(&job, plan, [x.read_bytes.max(raw), converted as u64], kept, resources.memory);
-        let described = self
-            .job
-            .is_some()
-            .then(|| (job::samples(&x.x, &x.shape), x2.as_ref().map(|(_, x2)| job::samples(&x2.x, &x2.shape))));
-        Ok(Work { net, kernel, job, bytes, x: x.x, x2: x2.map(|(_, x2)| x2.x), resources, described })
     }
 
     fn get(&self) -> Get {
@@ -208,7 +168,6 @@ impl Kernel {
 
     fn run_job<T: value::Value>(&self, folder: &Path, mut work: Work<T>) -> Result<()> {
         let (mut report, job) = (work.report(), work.job.clone());
-        let manifest = work.manifest();
         let blocks = work.bytes.band_blocks(&job, work.resources.memory);
         let tiles = work.open(folder)?;
         let damaged = tiles.tell_damage();
@@ -229,9 +188,10 @@ impl Kernel {
             tiles.sync()?;
         }
         let seconds = start.elapsed().as_secs_f64();
-        drop((tiles, work));
+        drop(tiles);
+        work.release();
         // What others have done meanwhile counts too.
-        let tiles = Tiles::open::<T>(folder, &manifest, &job)?;
+        let tiles = work.open(folder)?;
         let complete = tiles.found() == job.grid.tiles();
         report["pairs"] = json!(done.pairs);
         report["seconds"] = json!(seconds);
@@ -254,47 +214,5 @@ impl Kernel {
         }
         self.common.say(line);
         Ok(())
-    }
-}
-
-type Prepared<T> = <NetKernel as dualnet::kernel::Kernel<T>>::Samples;
-
-impl<T: value::Value> Work<T> {
-    fn report(&self) -> Value {
-        json!({
-            "net": self.net.to_string(), "rows": self.job.grid.rows(), "columns": self.job.grid.columns(),
-            "pairs": self.job.grid.pairs(), "bytes": self.bytes.plan.matrices, "threads": self.resources.threads(),
-            "precision": T::NAME,
-        })
-    }
-
-    /// "7 x 7 (28 pairs)".
-    fn size(&self, pairs: u64) -> String {
-        let pairs = output::count(pairs as usize, "pair");
-        format!("{} x {} ({pairs})", self.job.grid.rows(), self.job.grid.columns())
-    }
-
-    fn manifest(&self) -> Value {
-        let (x, x2) = self.described.clone().unwrap_or_default();
-        job::manifest::<T>(&self.net, &self.job, x, x2, &self.resources)
-    }
-
-    fn open(&self, folder: &Path) -> Result<Tiles> {
-        Tiles::open::<T>(folder, &self.manifest(), &self.job)
-    }
-
-    /// Seconds a pair. A plan is wanted all the more where the memory allowed does not do.
-    fn seconds_per_pair(&self) -> Result<f64> {
-        let mut resources = self.resources.clone();
-        resources.memory = None;
-        Ok(gram::seconds_per_pair(&self.kernel, self.x.as_ref(), self.job.get, &resources)?)
-    }
-
-    /// Prepares the samples and lets go of their first form.
-    fn prepare(&mut self) -> Result<(Prepared<T>, Option<Prepared<T>>)> {
-        let rows = self.kernel.prepare(self.x.as_ref(), "x", &self.resources)?;
-        self.x = Mat::zeros(0, 0);
-        let columns = self.x2.take().map(|x2| self.kernel.prepare(x2.as_ref(), "x2", &self.resources)).transpose()?;
-        Ok((rows, columns))
     }
 }
