@@ -173,7 +173,7 @@ pub type Sink<'a> = dyn FnMut(Elements<'_>) -> Result<()> + 'a;
 ///     (0..3).try_for_each(|row| sink(Elements::F32(&[row as f32, 0.5])))
 /// })?;
 /// assert_eq!(npz::Archive::open(&path, 1 << 20)?.read("nngp")?.into_f64(), [0.0, 0.5, 1.0, 0.5, 2.0, 0.5]);
-/// # Ok::<(), dualnet_io::Error>(())
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
 /// # Errors
