@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 /// Keeps finished tiles. The values of a tile are those of the matrices wanted, NNGP first, each `height` x `width` row by row, of a tile on
 /// the diagonal of a symmetric matrix both halves. Whoever implements it reports what goes wrong as [`Error::Source`].
 pub trait TileStore<T>: Sync {
-    /// Whether a tile was kept before the job began. Called once for every tile.
+    /// Whether a tile was kept before the job began.
     fn has(&self, tile: u64) -> bool;
     /// Keeps a tile. Called from any thread, as soon as the tile is done; what has been kept must outlive the process where the store
     /// promises so.
