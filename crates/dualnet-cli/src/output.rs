@@ -80,6 +80,16 @@ pub fn duration(seconds: f64) -> String {
     }
 }
 
+/// A span of time, however short, for people.
+pub fn short_duration(seconds: f64) -> String {
+    match seconds {
+        s if s < 1e-6 => format!("{} ns", number(1e9 * s)),
+        s if s < 1e-3 => format!("{} us", number(1e6 * s)),
+        s if s < 1.0 => format!("{} ms", number(1e3 * s)),
+        s => duration(s),
+    }
+}
+
 /// Bytes for people.
 pub fn bytes(n: u64) -> String {
     let (mut value, mut unit) = (n as f64, 0);

@@ -109,10 +109,18 @@ fn what_is_said() {
     assert_eq!((done.out.as_str(), done.err.as_str()), ("", ""));
     let plan = place.json("kernel fc-relu-3 --x x.npy --dry-run");
     assert_eq!([&plan["pairs"], &plan["bytes"]], [28, 784]);
-    assert!(plan["seconds_expected"].as_f64().unwrap() > 0.0 && plan["seconds"].is_null());
+    let number = |name: &str| plan.pointer(name).unwrap().as_f64().unwrap();
+    assert!(number("/seconds_expected") > 0.0 && plan["seconds"].is_null());
+    assert!((number("/seconds_expected") / number("/seconds_per_pair") - 28.0).abs() < 1e-9);
+    // At the peak there are the prepared samples, two tiles of 128 x 128 and more for each thread, and the matrices.
+    let peak = number("/plan/samples") + number("/plan/workspaces") + 784.0;
+    assert!(number("/plan/peak") <= peak && number("/plan/workspaces") > 2.0 * 128.0 * 128.0 * 8.0, "{plan}");
     let text = place.ok("kernel fc-relu-3 --x x.npy --dry-run --memory 500").out;
     assert!(
-        text.starts_with("7 x 7 (28 pairs), 784 bytes of memory (more than the 500 bytes allowed), about "),
+        text.starts_with("7 x 7 (28 pairs): matrices 784 bytes in memory; ")
+            && text.contains(" of memory (more than the 500 bytes allowed); ")
+            && text.contains(" a pair: about ")
+            && text.trim_end().ends_with(" UTC"),
         "{text}"
     );
 }
@@ -125,11 +133,11 @@ fn nets_that_cannot_be() {
     place.put("key.json", r#"{"layers": ["dense", "relu", {"dense": {"w_sdt": 1}}]}"#);
     place.put("broken.json", r#"{"layers": ["dense""#);
     let cases: [(&str, &[&str]); 8] = [
-        ("conv.json", &["conv.json: layers[1].conv: the spatial layer conv is not supported here"]),
+        ("conv.json", &["conv.json: layers[2].relu: expected one vector for each sample at the end", "append flatten"]),
         ("key.json", &["key.json: layers[2].dense.w_sdt: unknown key; did you mean w_std?"]),
         ("broken.json", &["broken.json: line ", "not valid JSON"]),
         ("nowhere.toml", &["no file nowhere.toml; try fc-relu-3"]),
-        ("myrtle-5", &["myrtle-5: layers[0].conv"]),
+        ("myrtle-5", &["x.npy: expected an array of shape (n, h, w, c) for a net over images", "found shape [4, 2]"]),
         ("fc-foo-3", &["unknown activation \"foo\"; known activations: identity, relu"]),
         ("fc-monomial-3", &["monomial needs the key degree", "write a net file"]),
         ("other", &["unknown preset \"other\"; known presets: fc-ACTIVATION-DEPTH"]),
@@ -158,12 +166,16 @@ fn samples_that_cannot_be() {
         "--x nan.npy -o k.npz",
         "nan.npy: row 1, column 2: expected a finite number, found the number inf; fill it in",
     );
+    place.put("small.npy", npy("<f8", "(1, 2, 2)", &wide[..32]));
+    place.fails("kernel myrtle-5 --x small.npy -o k.npz", &["small.npy: layers[", "use larger images"]);
     fails("--x t.csv -o k.npz", "t.csv: expected an array of numbers (.npy, .npz, IDX), found a table");
     fails("--x no.npy -o k.npz", "no.npy: cannot open");
     fails("--x x.npy -o no/k.npz", "-o: expected a path in a folder that exists");
     place.put("many.npy", points_npy(500, 1));
-    let hint = "a kernel matrix of 500 x 500 needs 4000000 bytes, the limit is 1048576; raise --memory";
-    fails("--x many.npy -o k.npz --memory 1M", hint);
+    let what = "a kernel matrix of 500 x 500, with samples and workspaces, needs ";
+    fails("--x many.npy -o k.npz --memory 1M", what);
+    fails("--x many.npy -o k.npz --memory 4M", "bytes, the limit is 4194304; raise --memory");
+    place.ok("kernel fc-relu-3 --x many.npy -o many.npz --memory 6M --threads 2");
     assert!(!place.path("k.npz").exists());
     assert_eq!(place.run("kernel fc-relu-3 --x x.npy").code, 2);
     assert!(place.run("kernel fc-relu-3 --x x.npy -o k.npz --get foo").err.contains("[possible values: nngp, ntk]"));

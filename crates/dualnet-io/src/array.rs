@@ -129,7 +129,24 @@ pub enum Elements<'a> {
     F64(&'a [f64]),
 }
 
+/// The type of what is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FloatKind {
+    /// 32-bit floats.
+    F32,
+    /// 64-bit floats.
+    F64,
+}
+
 impl Elements<'_> {
+    /// Their type.
+    pub fn kind(&self) -> FloatKind {
+        match self {
+            Self::F32(_) => FloatKind::F32,
+            Self::F64(_) => FloatKind::F64,
+        }
+    }
+
     /// Number of values.
     pub fn len(&self) -> usize {
         match self {
@@ -143,12 +160,50 @@ impl Elements<'_> {
         self.len() == 0
     }
 
+    /// Bytes of all values.
+    pub(crate) fn bytes(&self) -> usize {
+        match self {
+            Self::F32(v) => size_of_val(*v),
+            Self::F64(v) => size_of_val(*v),
+        }
+    }
+
     /// Writes the values as little-endian bytes through a small buffer, so that no second copy of them is made.
     pub(crate) fn write_to(&self, writer: &mut dyn std::io::Write) -> std::io::Result<()> {
         match self {
             Self::F32(v) => write_chunks(writer, v, |x, bytes| bytes.extend_from_slice(&x.to_le_bytes())),
             Self::F64(v) => write_chunks(writer, v, |x, bytes| bytes.extend_from_slice(&x.to_le_bytes())),
         }
+    }
+}
+
+/// What is read into: borrowed places for values of one type.
+#[derive(Debug, PartialEq)]
+pub enum ElementsMut<'a> {
+    /// 32-bit floats.
+    F32(&'a mut [f32]),
+    /// 64-bit floats.
+    F64(&'a mut [f64]),
+}
+
+impl ElementsMut<'_> {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::F32(v) => size_of_val(*v),
+            Self::F64(v) => size_of_val(*v),
+        }
+    }
+
+    /// Takes values from little-endian bytes; false, and nothing taken, if they are not as many.
+    pub(crate) fn fill(self, bytes: &[u8]) -> bool {
+        if bytes.len() != self.bytes() {
+            return false;
+        }
+        match self {
+            Self::F32(v) => v.iter_mut().zip(bytes.as_chunks().0).for_each(|(x, b)| *x = f32::from_le_bytes(*b)),
+            Self::F64(v) => v.iter_mut().zip(bytes.as_chunks().0).for_each(|(x, b)| *x = f64::from_le_bytes(*b)),
+        }
+        true
     }
 }
 

@@ -63,10 +63,31 @@ pub(crate) fn folder_of(path: &Path) -> PathBuf {
     }
 }
 
+/// Writes a new file at `path` through `content`, which appears whole or not at all.
+///
+/// # Errors
+/// [`Error::Write`]: something of that name exists (also if it came to be meanwhile), or what the system refused.
+pub fn create(path: &Path, content: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>) -> Result<()> {
+    let folder = folder_of(path);
+    let mut temporary = builder().tempfile_in(&folder).map_err(|e| Error::write(path, "create", &plain(&e)))?;
+    let failed = |e: &io::Error| Error::write(path, "write", e);
+    let mut writer = BufWriter::with_capacity(1 << 16, temporary.as_file_mut().try_clone().map_err(|e| failed(&e))?);
+    content(&mut writer).and_then(|()| writer.flush()).map_err(|e| failed(&e))?;
+    writer.get_ref().sync_all().map_err(|e| failed(&e))?;
+    drop(writer);
+    temporary.persist_noclobber(path).map_err(|e| Error::write(path, "create", &e.error))?;
+    sync_folder(&folder).map_err(|e| Error::write(path, "sync the folder of", &e))
+}
+
 /// A builder of hidden temporary names with the permissions that an ordinary new file gets.
 fn builder() -> tempfile::Builder<'static, 'static> {
+    builder_of(".dualnet-", ".tmp")
+}
+
+/// The same with other ends of the names.
+pub(crate) fn builder_of(prefix: &'static str, suffix: &'static str) -> tempfile::Builder<'static, 'static> {
     let mut builder = tempfile::Builder::new();
-    builder.prefix(".dualnet-").suffix(".tmp");
+    builder.prefix(prefix).suffix(suffix).rand_bytes(12);
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;

@@ -23,6 +23,7 @@ pub mod error;
 pub mod folder;
 pub mod idx;
 mod input;
+pub mod job_folder;
 mod missing;
 pub mod model_folder;
 pub mod npy;
@@ -34,7 +35,7 @@ pub mod stream;
 pub mod table;
 pub mod write;
 
-pub use array::{Array, Data, Elements};
+pub use array::{Array, Data, Elements, ElementsMut, FloatKind};
 pub use dataset::{Loaded, load};
 pub use error::{Error, Result};
 pub use missing::MISSING_LEVEL;

@@ -1,7 +1,7 @@
 //! NumPy's .npy: a magic, a version, a Python dictionary with type, order and shape, then the values.
 //! (Format: numpy/lib/format.py.)
 
-use crate::array::{Array, Elements};
+use crate::array::{Array, Elements, FloatKind};
 use crate::atomic;
 use crate::element::{Element, Header, Layout, Number, Order, Payload, fill};
 use crate::error::{Error, Result};
@@ -183,10 +183,10 @@ fn parse_shape(text: &str) -> Option<Vec<usize>> {
 }
 
 /// The bytes before the values, of version 1, padded to 64 bytes as NumPy pads them.
-pub(crate) fn header(shape: &[usize], elements: Elements<'_>) -> Vec<u8> {
-    let descr = match elements {
-        Elements::F32(_) => "<f4",
-        Elements::F64(_) => "<f8",
+pub(crate) fn header(shape: &[usize], kind: FloatKind) -> Vec<u8> {
+    let descr = match kind {
+        FloatKind::F32 => "<f4",
+        FloatKind::F64 => "<f8",
     };
     let mut lengths: String = shape.iter().map(|n| format!("{n}, ")).collect();
     if shape.len() > 1 {
@@ -214,9 +214,17 @@ pub(crate) fn check_shape(file: &Path, at: &str, shape: &[usize], elements: Elem
     Err(Error::malformed(file, at, format!("values for the shape {shape:?}"), found, "give the shape of the values"))
 }
 
+/// Refuses a shape whose values cannot be counted.
+pub(crate) fn check_countable(file: &Path, at: &str, shape: &[usize]) -> Result<()> {
+    if shape.len() <= MAX_AXES && shape.iter().try_fold(1usize, |n, &length| n.checked_mul(length)).is_some() {
+        return Ok(());
+    }
+    Err(Error::malformed(file, at, "a shape of countable values", format!("{shape:?}"), "divide the array"))
+}
+
 /// Writes one array to `writer`.
 pub(crate) fn write_to(writer: &mut dyn Write, shape: &[usize], elements: Elements<'_>) -> std::io::Result<()> {
-    writer.write_all(&header(shape, elements))?;
+    writer.write_all(&header(shape, elements.kind()))?;
     elements.write_to(writer)
 }
 
@@ -278,7 +286,7 @@ mod tests {
     #[test]
     fn headers_are_padded_to_64_bytes() {
         for shape in [&[][..], &[3], &[3, 4], &[123_456, 789, 1, 2]] {
-            let bytes = header(shape, Elements::F64(&[]));
+            let bytes = header(shape, FloatKind::F64);
             assert_eq!(bytes.len() % 64, 0);
             let text = std::str::from_utf8(&bytes[10..]).unwrap();
             assert_eq!(parse_dictionary(text), Some(("<f8".into(), Layout::C, shape.to_vec())));

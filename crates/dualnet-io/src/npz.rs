@@ -1,6 +1,6 @@
 //! NumPy's .npz: a zip archive of .npy files, stored or deflated.
 
-use crate::array::{Array, Elements};
+use crate::array::{Array, Elements, FloatKind};
 use crate::error::{Error, Result};
 use crate::input::{Input, Length, inflated_at_most};
 use crate::{atomic, npy};
@@ -152,22 +152,85 @@ fn malformed(path: &Path, at: &str, e: &ZipError) -> Error {
 /// # Errors
 /// A shape that does not fit its values; a name given twice or not usable; whatever the file system refuses.
 pub fn write(path: &Path, arrays: &[(&str, &[usize], Elements<'_>)]) -> Result<()> {
-    for (index, (name, shape, elements)) in arrays.iter().enumerate() {
+    for (name, shape, elements) in arrays {
         npy::check_shape(path, &format!("array {name}"), shape, *elements)?;
+    }
+    let heads: Vec<_> = arrays.iter().map(|(name, shape, elements)| (*name, *shape, elements.kind())).collect();
+    write_pieces(path, &heads, |index, sink| sink(arrays[index].2))
+}
+
+/// Takes the next values of an array.
+pub type Sink<'a> = dyn FnMut(Elements<'_>) -> Result<()> + 'a;
+
+/// [`write()`] of arrays that need not be in memory: `values` is called with the number of each array, in order, and hands its values piece
+/// by piece to the sink. The bytes of the file are the same as those of [`write()`].
+///
+/// ```
+/// use dualnet_io::{Elements, FloatKind, npz};
+/// let folder = tempfile::tempdir()?;
+/// let path = folder.path().join("k.npz");
+/// npz::write_pieces(&path, &[("nngp", &[3, 2][..], FloatKind::F32)], |_, sink| {
+///     (0..3).try_for_each(|row| sink(Elements::F32(&[row as f32, 0.5])))
+/// })?;
+/// assert_eq!(npz::Archive::open(&path, 1 << 20)?.read("nngp")?.into_f64(), [0.0, 0.5, 1.0, 0.5, 2.0, 0.5]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+/// Those of [`write()`], and whatever `values` returns; nothing is written then.
+pub fn write_pieces<E: From<Error>>(
+    path: &Path,
+    arrays: &[(&str, &[usize], FloatKind)],
+    mut values: impl FnMut(usize, &mut Sink<'_>) -> std::result::Result<(), E>,
+) -> std::result::Result<(), E> {
+    check_names(path, arrays)?;
+    let mut failed = None;
+    let written = atomic::write(path, |file| {
+        let mut zip = ZipWriter::new(file);
+        // Stored, so that other programs can map the arrays; zip64 fields, so that an array may exceed 4 GiB.
+        let options = SimpleFileOptions::default().compression_method(CompressionMethod::Stored).large_file(true);
+        for (index, (name, shape, kind)) in arrays.iter().enumerate() {
+            zip.start_file(format!("{name}.npy"), options).map_err(io::Error::from)?;
+            io::Write::write_all(&mut zip, &npy::header(shape, *kind))?;
+            let mut left = shape.iter().product::<usize>();
+            let mut sink = |piece: Elements<'_>| {
+                if piece.kind() != *kind || piece.len() > left {
+                    return Err(wrong_piece(path, name, *kind, left, piece));
+                }
+                left -= piece.len();
+                piece.write_to(&mut zip).map_err(|e| Error::write(path, "write", &e))
+            };
+            let done = values(index, &mut sink).and_then(|()| match left {
+                0 => Ok(()),
+                _ => Err(wrong_piece(path, name, *kind, left, Elements::F64(&[])).into()),
+            });
+            done.map_err(|e| {
+                failed = Some(e);
+                io::Error::other("stopped")
+            })?;
+        }
+        zip.finish().map(|_| ()).map_err(io::Error::from)
+    });
+    match failed {
+        Some(error) => Err(error),
+        None => Ok(written?),
+    }
+}
+
+fn wrong_piece(path: &Path, name: &str, kind: FloatKind, left: usize, piece: Elements<'_>) -> Error {
+    let (expected, found) =
+        (format!("{left} more values of {kind:?}"), format!("{} of {:?}", piece.len(), piece.kind()));
+    Error::malformed(path, format!("array {name}"), expected, found, "give the shape of the values")
+}
+
+fn check_names(path: &Path, arrays: &[(&str, &[usize], FloatKind)]) -> Result<()> {
+    for (index, (name, shape, _)) in arrays.iter().enumerate() {
+        npy::check_countable(path, &format!("array {name}"), shape)?;
         let twice = arrays[..index].iter().any(|(other, ..)| other == name);
         if twice || name.is_empty() || name.contains(['/', '\\', '\0']) {
             let expected = "names without slashes, each once";
             return Err(Error::malformed(path, "the names of the arrays", expected, format!("{name:?}"), "rename it"));
         }
     }
-    atomic::write(path, |file| {
-        let mut zip = ZipWriter::new(file);
-        // Stored, so that other programs can map the arrays; zip64 fields, so that an array may exceed 4 GiB.
-        let options = SimpleFileOptions::default().compression_method(CompressionMethod::Stored).large_file(true);
-        for (name, shape, elements) in arrays {
-            zip.start_file(format!("{name}.npy"), options).map_err(io::Error::from)?;
-            npy::write_to(&mut zip, shape, *elements)?;
-        }
-        zip.finish().map(|_| ()).map_err(io::Error::from)
-    })
+    Ok(())
 }

@@ -99,7 +99,7 @@ pub enum Error {
         /// One thing to try.
         hint: String,
     },
-    /// Rows that could not be read, in the words of whoever reads them.
+    /// Rows that could not be read, or tiles that could not be kept, in the words of whoever reads or keeps them.
     #[error("{at}: {problem}; {hint}")]
     Source {
         /// Where: the file and the line, or what stands for them.

@@ -100,6 +100,14 @@ pub trait Kernel<T: Float>: Sync {
     fn own(&self, samples: &Self::Samples, range: Range<usize>, resources: &Resources) -> Result<Vec<(f64, f64)>>;
     /// Scratch memory for [`Kernel::tile`].
     fn workspace(&self, get: Get) -> Self::Workspace;
+    /// Bytes of a [`Kernel::workspace`], for plans; 0: too little to count.
+    fn workspace_bytes(&self, _get: Get) -> u64 {
+        0
+    }
+    /// Bytes that [`Kernel::prepare`] keeps of `n` samples, for plans; 0: too little to count.
+    fn samples_bytes(&self, _n: usize) -> u64 {
+        0
+    }
     /// Fills the tile of row block `i` and column block `j`.
     fn tile(
         &self,

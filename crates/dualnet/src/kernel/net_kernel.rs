@@ -105,6 +105,20 @@ impl<T: Float> Kernel<T> for NetKernel {
         }
     }
 
+    fn workspace_bytes(&self, get: Get) -> u64 {
+        match self {
+            NetKernel::Dense(kernel) => Kernel::<T>::workspace_bytes(kernel, get),
+            NetKernel::Conv(kernel) => Kernel::<T>::workspace_bytes(kernel, get),
+        }
+    }
+
+    fn samples_bytes(&self, n: usize) -> u64 {
+        match self {
+            NetKernel::Dense(kernel) => Kernel::<T>::samples_bytes(kernel, n),
+            NetKernel::Conv(kernel) => Kernel::<T>::samples_bytes(kernel, n),
+        }
+    }
+
     fn tile(
         &self,
         workspace: &mut NetWorkspace<T>,

@@ -148,6 +148,17 @@ impl<T: Float> Kernel<T> for DenseKernel {
         }
     }
 
+    fn workspace_bytes(&self, get: Get) -> u64 {
+        let program = self.program::<T>();
+        // A strip of a branch: c, 1-|rho| and t.
+        let strips = 1 + program.branch_strips * (2 + usize::from(get.ntk()));
+        (strip_rows::<T>() * (strips * TILE + program.max_constants) * size_of::<T>()) as u64
+    }
+
+    fn samples_bytes(&self, n: usize) -> u64 {
+        self.program::<T>().samples_bytes::<T>(n, self.width)
+    }
+
     fn tile(
         &self,
         workspace: &mut Workspace<T>,

@@ -2,8 +2,10 @@
 //!
 //! A *stage* is a point of the net where variances are kept for each sample; stage 0 is the input.
 
+use super::prepare::PAD;
 use crate::dual::{DynDual, Precision, dual_of};
 use crate::error::{Error, Result};
+use crate::kernel::TILE;
 use crate::net::{Op, Tangent};
 use std::sync::Arc;
 
@@ -86,6 +88,8 @@ pub struct Program {
     pub tables: usize,
     /// Most constants a sample has at one layer.
     pub max_constants: usize,
+    /// Constants a sample has at all layers together.
+    pub constants: usize,
     /// Strips that branches need at the same time.
     pub branch_strips: usize,
     /// Precision its expansions suit.
@@ -95,9 +99,24 @@ pub struct Program {
 impl Program {
     /// Compiles the steps of a net without spatial layers.
     pub fn compile(ops: &[Op], precision: Precision) -> Result<Self> {
-        let mut p = Program { nodes: Vec::new(), stages: 1, tables: 0, max_constants: 0, branch_strips: 0, precision };
+        let mut p = Program {
+            nodes: Vec::new(),
+            stages: 1,
+            tables: 0,
+            max_constants: 0,
+            constants: 0,
+            branch_strips: 0,
+            precision,
+        };
         p.nodes = p.chain(ops, 0)?;
         Ok(p)
+    }
+
+    /// Bytes of `n` prepared samples of `width` columns: rows, columns, 1/|x|, two numbers a stage, constants; all in whole tiles.
+    pub fn samples_bytes<T>(&self, n: usize, width: usize) -> u64 {
+        let each = width.next_multiple_of(PAD) + width + 1 + 2 * self.stages + self.constants;
+        let own = 2 * n * size_of::<f64>();
+        (n.next_multiple_of(TILE) as u64).saturating_mul((each * size_of::<T>()) as u64).saturating_add(own as u64)
     }
 
     fn stage(&mut self) -> usize {
@@ -107,6 +126,7 @@ impl Program {
 
     fn table(&mut self, constants: usize) -> usize {
         self.max_constants = self.max_constants.max(constants);
+        self.constants += constants;
         self.tables += 1;
         self.tables - 1
     }
