@@ -14,6 +14,7 @@
 pub mod attention;
 pub mod axis;
 pub mod buffer;
+pub mod bytes;
 pub mod compile;
 pub mod convolve;
 pub mod image;
@@ -163,7 +164,7 @@ impl<T: Float> Kernel<T> for ConvKernel {
         }
         x.check_finite(what)?;
         let program = self.program::<T>();
-        let needed = Image::<T>::bytes(program) * x.rows() as u64;
+        let needed = bytes::samples::<T>(program, x.rows());
         resources.reserve(
             &format!("{} images with their tables", x.rows()),
             needed,
@@ -203,6 +204,14 @@ impl<T: Float> Kernel<T> for ConvKernel {
 
     fn workspace(&self, get: Get) -> ConvWorkspace<T> {
         ConvWorkspace::new(self.program::<T>(), get)
+    }
+
+    fn workspace_bytes(&self, get: Get) -> u64 {
+        bytes::workspace::<T>(self.program::<T>(), get)
+    }
+
+    fn samples_bytes(&self, n: usize) -> u64 {
+        bytes::samples::<T>(self.program::<T>(), n)
     }
 
     fn tile(
