@@ -114,10 +114,11 @@ impl Dual for AbRelu {
     /// With the angle to the right angle, (a + b)^2/4 -+ kink (pi/2 - alpha), and one root in single precision.
     #[inline(always)]
     fn values<V: Real, C: Constants<V>>(&self, x: Pair<V>, _: V, _: &C) -> (V, V) {
-        let (acute, sin) = x.delta.acos_sin_one_minus();
-        let away = acute.mul_add(acute.lit(-self.kink), acute.lit(self.kink * FRAC_PI_2));
+        let (root, angle, sine) = x.delta.acos_sin_parts();
+        let root = root * self.kink;
+        let away = (-root).mul_add(angle, root.lit(self.kink * FRAC_PI_2));
         let kdot = away.copysign(x.c) + self.right;
-        (x.c.mul_add(kdot, x.r() * (sin * self.kink)), kdot)
+        (x.c.mul_add(kdot, x.r() * root * sine), kdot)
     }
     fn variance(&self, p: f64) -> f64 {
         self.gain * p

@@ -34,7 +34,7 @@ use std::fmt::Debug;
 
 pub use choose::{closed_form, dual_of};
 pub use numeric::{Precision, default_degree, numeric_dual};
-pub use plane::{PlaneMut, Points};
+pub use plane::{PlaneMut, Points, ThreeRows};
 pub use tile::{DynDual, Samples, Side, TileMut};
 
 /// One pair of pre-activations, or a register of them.

@@ -24,12 +24,30 @@ impl<T> Points<'_, T> {
     pub const FIXED: usize = 3;
 }
 
+/// Three rows of sums that a plane is still to be made of: c = w (a + b + c), plus b; t likewise, plus c. What a convolution leaves to do,
+/// so that its result need not be stored before the dual.
+#[derive(Clone, Copy, Debug)]
+pub struct ThreeRows<'a, T> {
+    /// Sums of the covariances.
+    pub c: [&'a [T]; 3],
+    /// Sums of the tangent kernel.
+    pub t: [&'a [T]; 3],
+    /// Factor of the covariances.
+    pub w: f64,
+    /// Added to them.
+    pub b: f64,
+    /// Factor of the tangent kernel.
+    pub carry: f64,
+}
+
 /// A plane of pairs. Updated in place: c becomes k, t becomes t * kdot. Lengths are whole registers; what lies beyond `len` is
 /// undefined afterwards.
 #[derive(Debug)]
 pub struct PlaneMut<'a, T> {
     /// Pairs.
     pub len: usize,
+    /// What c and t are made of, if they do not hold it yet; both kernels are wanted then.
+    pub rows: Option<ThreeRows<'a, T>>,
     /// Covariances.
     pub c: &'a mut [T],
     /// Tangent kernel; empty where only the NNGP is wanted.
@@ -58,7 +76,7 @@ impl<'a, V: Vector, T: Element> Registers<'a, V, T> {
     /// Of a plane with `count` registers.
     #[inline(always)]
     pub fn new(simd: V, plane: &PlaneMut<'a, T>, count: usize) -> Self {
-        let PlaneMut { first, second, .. } = *plane;
+        let (first, second) = (plane.first, plane.second);
         let first_maps = [
             view::<V, T>(first.maps, first.at, count),
             view::<V, T>(first.maps, first.stride + first.at, count),
@@ -106,22 +124,26 @@ impl<V: Vector, T: Element> Constants<T::Lanes<V>> for Registers<'_, V, T> {
     }
 }
 
-pub(super) struct Apply<'a, D, T> {
+pub(super) struct Apply<'a, 'p, D, T> {
     pub dual: &'a D,
-    pub plane: PlaneMut<'a, T>,
+    pub plane: &'a mut PlaneMut<'p, T>,
 }
 
-impl<D: Dual, T: Element> Kernel for Apply<'_, D, T> {
+impl<D: Dual, T: Element> Kernel for Apply<'_, '_, D, T> {
     type Output = ();
     #[inline(always)]
     fn run<V: Vector>(self, simd: V) {
         let plane = self.plane;
         let count = plane.len.div_ceil(<T::Lanes<V> as Lanes<V, T>>::LANES);
         let at = Registers::<V, T>::new(simd, &plane, count);
-        let c = view_mut::<V, T>(plane.c, 0, count);
-        match plane.t.is_empty() {
-            true => nngp::<D, V, T>(self.dual, simd, at, c),
-            false => both::<D, V, T>(self.dual, simd, at, c, view_mut::<V, T>(plane.t, 0, count)),
+        let c = view_mut::<V, T>(&mut *plane.c, 0, count);
+        match (plane.t.is_empty(), &plane.rows) {
+            (true, _) => nngp::<D, V, T>(self.dual, simd, at, c),
+            (false, None) => both::<D, V, T>(self.dual, simd, at, c, view_mut::<V, T>(&mut *plane.t, 0, count)),
+            (false, Some(rows)) => {
+                let t = view_mut::<V, T>(&mut *plane.t, 0, count);
+                summed::<D, V, T>(self.dual, simd, at, rows, c, t);
+            }
         }
     }
 }
@@ -149,5 +171,60 @@ fn nngp<D: Dual, V: Vector, T: Element>(dual: &D, simd: V, mut at: Registers<'_,
     for k in 0..at.count {
         at.k = k;
         c[k] = dual.values(at.pair(T::Lanes::<V>::of(simd, c[k])), at.norms(), &at).0.register();
+    }
+}
+
+#[inline(always)]
+fn summed<D: Dual, V: Vector, T: Element>(
+    dual: &D,
+    simd: V,
+    mut at: Registers<'_, V, T>,
+    rows: &ThreeRows<'_, T>,
+    c: &mut [Register<V, T>],
+    t: &mut [Register<V, T>],
+) {
+    let count = at.count;
+    let sums = Sums::<V, T>::new(simd, rows, count);
+    for k in 0..count {
+        at.k = k;
+        let (before, slope_before) = sums.get(simd, k, count);
+        let (image, slope) = dual.values(at.pair(before), at.norms(), &at);
+        c[k] = image.register();
+        t[k] = (slope_before * slope).register();
+    }
+}
+
+/// [`ThreeRows`] in registers.
+pub(super) struct Sums<'a, V: Vector, T: Element> {
+    c: [&'a [Register<V, T>]; 3],
+    t: [&'a [Register<V, T>]; 3],
+    w: T::Lanes<V>,
+    b: T::Lanes<V>,
+    carry: T::Lanes<V>,
+}
+
+impl<'a, V: Vector, T: Element> Sums<'a, V, T> {
+    #[inline(always)]
+    pub fn new(simd: V, rows: &ThreeRows<'a, T>, count: usize) -> Self {
+        let [a, b, c] = rows.c;
+        let [d, e, f] = rows.t;
+        Self {
+            c: [view::<V, T>(a, 0, count), view::<V, T>(b, 0, count), view::<V, T>(c, 0, count)],
+            t: [view::<V, T>(d, 0, count), view::<V, T>(e, 0, count), view::<V, T>(f, 0, count)],
+            w: T::Lanes::<V>::splat(simd, T::from_f64(rows.w)),
+            b: T::Lanes::<V>::splat(simd, T::from_f64(rows.b)),
+            carry: T::Lanes::<V>::splat(simd, T::from_f64(rows.carry)),
+        }
+    }
+    /// c and t of register `k`.
+    #[inline(always)]
+    pub fn get(&self, simd: V, k: usize, count: usize) -> (T::Lanes<V>, T::Lanes<V>) {
+        let [a, b, c] = self.c;
+        let [d, e, f] = self.t;
+        let (a, b, c, d, e, f) = (&a[..count], &b[..count], &c[..count], &d[..count], &e[..count], &f[..count]);
+        let sum = T::Lanes::<V>::of(simd, a[k]) + T::Lanes::<V>::of(simd, b[k]) + T::Lanes::<V>::of(simd, c[k]);
+        let out = sum.mul_add(self.w, self.b);
+        let sum = T::Lanes::<V>::of(simd, d[k]) + T::Lanes::<V>::of(simd, e[k]) + T::Lanes::<V>::of(simd, f[k]);
+        (out, sum.mul_add(self.carry, out))
     }
 }

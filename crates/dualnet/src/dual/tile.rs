@@ -75,9 +75,9 @@ pub trait DynDual: Debug + Send + Sync {
     /// Applies the dual to every pair of a tile.
     fn tile_f64(&self, isa: Isa, tile: TileMut<'_, f64>);
     /// Applies the dual to every pair of a plane.
-    fn plane_f32(&self, isa: Isa, plane: PlaneMut<'_, f32>);
+    fn plane_f32(&self, isa: Isa, plane: &mut PlaneMut<'_, f32>);
     /// Applies the dual to every pair of a plane.
-    fn plane_f64(&self, isa: Isa, plane: PlaneMut<'_, f64>);
+    fn plane_f64(&self, isa: Isa, plane: &mut PlaneMut<'_, f64>);
 }
 
 impl<D: Dual> DynDual for D {
@@ -107,10 +107,10 @@ impl<D: Dual> DynDual for D {
     fn tile_f64(&self, isa: Isa, tile: TileMut<'_, f64>) {
         isa.run(Apply { dual: self, tile });
     }
-    fn plane_f32(&self, isa: Isa, plane: PlaneMut<'_, f32>) {
+    fn plane_f32(&self, isa: Isa, plane: &mut PlaneMut<'_, f32>) {
         isa.run(plane::Apply { dual: self, plane });
     }
-    fn plane_f64(&self, isa: Isa, plane: PlaneMut<'_, f64>) {
+    fn plane_f64(&self, isa: Isa, plane: &mut PlaneMut<'_, f64>) {
         isa.run(plane::Apply { dual: self, plane });
     }
 }

@@ -16,7 +16,7 @@ pub trait Float: Scalar + Add<Output = Self> + Mul<Output = Self> {
     /// Applies a dual to a tile.
     fn apply(dual: &dyn DynDual, isa: Isa, tile: TileMut<'_, Self>);
     /// Applies a dual to a plane.
-    fn apply_plane(dual: &dyn DynDual, isa: Isa, plane: PlaneMut<'_, Self>);
+    fn apply_plane(dual: &dyn DynDual, isa: Isa, plane: &mut PlaneMut<'_, Self>);
 }
 
 impl Float for f32 {
@@ -25,7 +25,7 @@ impl Float for f32 {
     fn apply(dual: &dyn DynDual, isa: Isa, tile: TileMut<'_, f32>) {
         dual.tile_f32(isa, tile);
     }
-    fn apply_plane(dual: &dyn DynDual, isa: Isa, plane: PlaneMut<'_, f32>) {
+    fn apply_plane(dual: &dyn DynDual, isa: Isa, plane: &mut PlaneMut<'_, f32>) {
         dual.plane_f32(isa, plane);
     }
 }
@@ -36,7 +36,7 @@ impl Float for f64 {
     fn apply(dual: &dyn DynDual, isa: Isa, tile: TileMut<'_, f64>) {
         dual.tile_f64(isa, tile);
     }
-    fn apply_plane(dual: &dyn DynDual, isa: Isa, plane: PlaneMut<'_, f64>) {
+    fn apply_plane(dual: &dyn DynDual, isa: Isa, plane: &mut PlaneMut<'_, f64>) {
         dual.plane_f64(isa, plane);
     }
 }

@@ -14,15 +14,15 @@ pub(super) fn acos_one_minus<R: Bits>(d: R) -> R {
     d.lit(FRAC_PI_2).min(angle)
 }
 
-/// The angle and its sine. In single precision both share the one root, `sin = s sqrt(1 - d/2)`, since a root costs as much as
-/// ten fused multiplications; in double precision the polynomial would cost more than a second root.
+/// `s = sqrt(2 d)`, and what the angle and its sine are divided by it: in single precision one root serves both, since a root costs as much
+/// as ten fused multiplications; in double precision the polynomial would cost more than a second root.
 #[inline(always)]
-pub(super) fn acos_sin_one_minus<R: Bits>(d: R) -> (R, R) {
-    if R::EPS < 1e-10 {
-        return (acos_one_minus(d), (d * (d.lit(2.0) - d)).sqrt());
-    }
-    let s = (d + d).sqrt();
-    let sd = s * d;
-    let angle = sd.mul_add(polynomial(d, R::Scalar::ACOS), s);
-    (d.lit(FRAC_PI_2).min(angle), sd.mul_add(polynomial(d, R::Scalar::HALF_SIN), s))
+pub(super) fn acos_sin_parts<R: Bits>(d: R) -> (R, R, R) {
+    let (one, s) = (d.lit(1.0), (d + d).sqrt());
+    let angle = polynomial(d, R::Scalar::ACOS).mul_add(d, one);
+    let sine = match R::EPS > 1e-10 {
+        true => polynomial(d, R::Scalar::HALF_SIN).mul_add(d, one),
+        false => d.mul_add(d.lit(-0.5), one).sqrt(),
+    };
+    (s, angle, sine)
 }

@@ -49,6 +49,9 @@ pub trait Kernel {
     type Output;
     /// Runs with registers of `V`.
     ///
+    /// Where many short runs follow one another, implement it for `&mut` of a large function object: moving the object reads back in wide
+    /// registers what was just written field by field, and waits until all stores before have reached the cache (30 ns a run).
+    ///
     /// Implementations, and every function they hand registers to, are `#[inline(always)]`: what is not inlined into
     /// the entry point is compiled without its instruction set and runs some fifty times slower.
     fn run<V: Vector>(self, simd: V) -> Self::Output;

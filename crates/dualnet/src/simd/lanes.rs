@@ -216,8 +216,8 @@ macro_rules! lanes {
                 acos::acos_one_minus(self)
             }
             #[inline(always)]
-            fn acos_sin_one_minus(self) -> (Self, Self) {
-                acos::acos_sin_one_minus(self)
+            fn acos_sin_parts(self) -> (Self, Self, Self) {
+                acos::acos_sin_parts(self)
             }
         }
         impl<V: Vector> Lanes<V, $t> for $name<V> {

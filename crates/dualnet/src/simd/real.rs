@@ -63,9 +63,10 @@ pub trait Real:
     /// This is `2 asin(sqrt(self / 2))`; a relative error in `self` costs only half of it here, whereas
     /// `acos(1 - self)` loses half of all digits.
     fn acos_one_minus(self) -> Self;
-    /// [`Real::acos_one_minus`] and the sine of that angle, `sqrt(self (2 - self))`.
+    /// Three factors: the first times the second is [`Real::acos_one_minus`] but for rounding beyond the right angle, the first times the
+    /// third the sine of that angle, `sqrt(self (2 - self))`.
     #[inline(always)]
-    fn acos_sin_one_minus(self) -> (Self, Self) {
-        (self.acos_one_minus(), (self * (self.lit(2.0) - self)).sqrt())
+    fn acos_sin_parts(self) -> (Self, Self, Self) {
+        (self.lit(1.0), self.acos_one_minus(), (self * (self.lit(2.0) - self)).sqrt())
     }
 }

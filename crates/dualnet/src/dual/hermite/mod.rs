@@ -200,7 +200,7 @@ impl HermiteDual {
         }
     }
 
-    fn run_plane<T: Element>(&self, isa: Isa, plane: PlaneMut<'_, T>) {
+    fn run_plane<T: Element>(&self, isa: Isa, plane: &mut PlaneMut<'_, T>) {
         let terms = self.terms;
         match self.source.parity() {
             Parity::Odd => isa.run(plane::Apply { plane, terms, shape: PhantomData::<Odd> }),
@@ -278,10 +278,10 @@ impl DynDual for HermiteDual {
     fn tile_f64(&self, isa: Isa, tile: TileMut<'_, f64>) {
         self.run(isa, tile);
     }
-    fn plane_f32(&self, isa: Isa, plane: PlaneMut<'_, f32>) {
+    fn plane_f32(&self, isa: Isa, plane: &mut PlaneMut<'_, f32>) {
         self.run_plane(isa, plane);
     }
-    fn plane_f64(&self, isa: Isa, plane: PlaneMut<'_, f64>) {
+    fn plane_f64(&self, isa: Isa, plane: &mut PlaneMut<'_, f64>) {
         self.run_plane(isa, plane);
     }
 }

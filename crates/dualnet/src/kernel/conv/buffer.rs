@@ -71,12 +71,14 @@ impl<T: PartialEq> PartialEq for Buffer<T> {
 
 impl<T> Deref for Buffer<T> {
     type Target = [T];
+    #[inline(always)]
     fn deref(&self) -> &[T] {
         &self.values[self.first..self.first + self.len]
     }
 }
 
 impl<T> DerefMut for Buffer<T> {
+    #[inline(always)]
     fn deref_mut(&mut self) -> &mut [T] {
         &mut self.values[self.first..self.first + self.len]
     }

@@ -10,6 +10,7 @@ use super::axis::Edge;
 use super::buffer::Buffer;
 use super::planes::Plane;
 use super::program::{Affine, Conv, Grid, PAD};
+use crate::dual::ThreeRows;
 use crate::kernel::Float;
 use crate::simd::{Isa, Kernel, Lanes, Real, Vector, view, view_mut};
 
@@ -66,31 +67,89 @@ struct Piece {
     at: usize,
 }
 
-/// Convolves a plane in place.
-pub fn convolve<T: Float>(
+/// A convolution whose sums along rows are done.
+pub struct Summed<'a, T> {
     isa: Isa,
-    (conv, grid, u): (&Conv, Grid, usize),
+    conv: &'a Conv,
+    grid: Grid,
+    sums: &'a Sums<T>,
+    with_t: bool,
+    pieces: [Piece; 2],
+    count: usize,
+}
+
+/// The sums along rows of a plane with offset `u` along the columns.
+pub fn sum_rows<'a, T: Float>(
+    isa: Isa,
+    (conv, grid, u): (&'a Conv, Grid, usize),
     masks: &Masks<T>,
-    plane: &mut Plane<T>,
-    sums: &mut Sums<T>,
-) {
+    plane: &Plane<T>,
+    sums: &'a mut Sums<T>,
+) -> Summed<'a, T> {
     let (h, low, high) = (grid.rows, conv.rows.low, conv.rows.high);
     let gap = low.max(high);
     let cut = if conv.rows.edge == Edge::Wrap { h } else { h - u };
     let pieces = [Piece { from: 0, to: cut, at: low }, Piece { from: cut, to: h, at: low + cut + gap }];
-    let pieces = if cut < h { &pieces[..] } else { &pieces[..1] };
-    along_rows(isa, (conv, grid), masks, pieces, (&plane.c, plane.margin), &mut sums.c);
+    let count = if cut < h { 2 } else { 1 };
+    along_rows(isa, (conv, grid), masks, &pieces[..count], (&plane.c, plane.margin), &mut sums.c);
     let with_t = !plane.t.is_empty() && !conv.affine.first;
     if with_t {
-        along_rows(isa, (conv, grid), masks, pieces, (&plane.t, plane.margin), &mut sums.t);
+        along_rows(isa, (conv, grid), masks, &pieces[..count], (&plane.t, plane.margin), &mut sums.t);
     }
-    let taps = low + high + 1;
-    let area = taps * (conv.cols.low + conv.cols.high + 1);
-    for piece in pieces {
-        let (c, t) = plane.both();
-        let sums = (&sums.c[..], if with_t { &sums.t[..] } else { &[][..] });
-        isa.run(AlongColumns { taps, low, area, width: grid.cols, piece: *piece, affine: &conv.affine, sums, c, t });
+    Summed { isa, conv, grid, sums, with_t, pieces, count }
+}
+
+impl<T: Float> Summed<'_, T> {
+    /// Positions of the kernel.
+    fn area(&self) -> usize {
+        (self.conv.rows.low + self.conv.rows.high + 1) * (self.conv.cols.low + self.conv.cols.high + 1)
     }
+
+    /// Fills the plane.
+    pub fn finish(&self, plane: &mut Plane<T>) {
+        let (low, high) = (self.conv.rows.low, self.conv.rows.high);
+        for piece in &self.pieces[..self.count] {
+            let (c, t) = plane.both();
+            let sums = (&self.sums.c[..], if self.with_t { &self.sums.t[..] } else { &[][..] });
+            let (taps, area, width, affine) = (low + high + 1, self.area(), self.grid.cols, &self.conv.affine);
+            self.isa.run(&mut AlongColumns { taps, low, area, width, piece: *piece, affine, sums, c, t });
+        }
+    }
+
+    /// The pieces of the plane as (first entry, entries, what is left to do), in the common case that the last is three rows of both kernels
+    /// in the NTK parameterization.
+    pub fn three_rows(&self) -> Option<impl Iterator<Item = (usize, usize, ThreeRows<'_, T>)>> {
+        let (taps, affine) = (self.conv.rows.low + self.conv.rows.high + 1, &self.conv.affine);
+        if !(taps == 3 && self.with_t && is_plain(affine)) {
+            return None;
+        }
+        let (width, mean) = (self.grid.cols, 1.0 / self.area() as f64);
+        let (w, b, carry) = (affine.w2 * mean, affine.b2, affine.tangent.carry * mean);
+        Some(self.pieces[..self.count].iter().map(move |piece| {
+            let from = (piece.at - self.conv.rows.low) * width;
+            let rows = [from, from + width, from + 2 * width];
+            let c = rows.map(|row| &self.sums.c[row..]);
+            let t = rows.map(|row| &self.sums.t[row..]);
+            (piece.from * width, (piece.to - piece.from) * width, ThreeRows { c, t, w, b, carry })
+        }))
+    }
+}
+
+/// Whether t' = carry t + c', as in the NTK parameterization.
+fn is_plain(affine: &Affine) -> bool {
+    let g = affine.tangent;
+    g.from_input == 0.0 && g.constant == 0.0 && g.from_output == 1.0
+}
+
+/// Convolves a plane in place.
+pub fn convolve<T: Float>(
+    isa: Isa,
+    at: (&Conv, Grid, usize),
+    masks: &Masks<T>,
+    plane: &mut Plane<T>,
+    sums: &mut Sums<T>,
+) {
+    sum_rows(isa, at, masks, plane, sums).finish(plane);
 }
 
 /// Fills the rows of `sums` that the pieces of a plane need. What the last register of a piece writes beyond it is overwritten, by zeros or
@@ -106,7 +165,7 @@ fn along_rows<T: Float>(
     let (h, w, low, high) = (grid.rows, grid.cols, conv.rows.low, conv.rows.high);
     sums[..low * w].fill(T::default());
     for piece in pieces {
-        isa.run(AlongRows { masks, width: w, margin, piece: *piece, from, sums });
+        isa.run(&mut AlongRows { masks, width: w, margin, piece: *piece, from, sums });
         let end = (piece.at + piece.to - piece.from) * w;
         sums[end..end + low.max(high) * w + PAD].fill(T::default());
     }
@@ -128,17 +187,17 @@ struct AlongRows<'a, T> {
     sums: &'a mut [T],
 }
 
-impl<T: Float> Kernel for AlongRows<'_, T> {
+impl<T: Float> Kernel for &mut AlongRows<'_, T> {
     type Output = ();
     #[inline(always)]
     fn run<V: Vector>(self, simd: V) {
-        let Self { masks, width, margin, piece, from, sums } = self;
+        let (masks, width, margin, piece, from) = (self.masks, self.width, self.margin, self.piece, self.from);
         let lanes = <T::Lanes<V> as Lanes<V, T>>::LANES;
         let start = piece.from * width;
         let first = margin + start;
         let count = ((piece.to - piece.from) * width).div_ceil(lanes);
         let own = view::<V, T>(from, first, count);
-        let sums = view_mut::<V, T>(sums, piece.at * width, count);
+        let sums = view_mut::<V, T>(&mut *self.sums, piece.at * width, count);
         // Neighbours on both sides are the common case.
         if let [(a, left), (b, right)] = &masks.shifts[..]
             && masks.own == 1.0
@@ -182,14 +241,12 @@ struct AlongColumns<'a, T> {
     t: &'a mut [T],
 }
 
-impl<T: Float> Kernel for AlongColumns<'_, T> {
+impl<T: Float> Kernel for &mut AlongColumns<'_, T> {
     type Output = ();
     #[inline(always)]
     fn run<V: Vector>(self, simd: V) {
-        let g = self.affine.tangent;
-        let plain = g.from_input == 0.0 && g.constant == 0.0 && g.from_output == 1.0;
         // Three rows and the NTK parameterization are the common case.
-        match (self.taps == 3 && plain, self.t.is_empty(), self.sums.1.is_empty()) {
+        match (self.taps == 3 && is_plain(self.affine), self.t.is_empty(), self.sums.1.is_empty()) {
             (true, false, false) => self.sum::<V, 3>(simd),
             (true, false, true) => self.first::<V, 3>(simd),
             (true, true, _) => self.nngp::<V, 3>(simd),
@@ -214,16 +271,16 @@ impl<T: Float> AlongColumns<'_, T> {
     /// The sums along rows of c, or those of t, at the first of the rows that are summed.
     #[inline(always)]
     fn rows<'s, V: Vector, const TAPS: usize>(&self, sums: &'s [T]) -> Rows<'s, V, T, TAPS> {
-        let Self { taps, low, width, piece, .. } = *self;
+        let (taps, low, width, piece) = (self.taps, self.low, self.width, self.piece);
         Rows::new(sums, (piece.at - low) * width, (taps, width), self.count::<V>())
     }
 
     /// Both kernels.
     #[inline(always)]
-    fn sum<V: Vector, const TAPS: usize>(self, simd: V) {
+    fn sum<V: Vector, const TAPS: usize>(&mut self, simd: V) {
         let (count, rule, to) = (self.count::<V>(), self.rule(simd), self.piece.from * self.width);
         let (rows, rows_t) = (self.rows::<V, TAPS>(self.sums.0), self.rows::<V, TAPS>(self.sums.1));
-        let (c, t) = (view_mut::<V, T>(self.c, to, count), view_mut::<V, T>(self.t, to, count));
+        let (c, t) = (view_mut::<V, T>(&mut *self.c, to, count), view_mut::<V, T>(&mut *self.t, to, count));
         for k in 0..count {
             let sum = rows.sum(simd, k);
             let out = rule.c(sum);
@@ -236,10 +293,10 @@ impl<T: Float> AlongColumns<'_, T> {
 
     /// Both kernels where t is 0 before.
     #[inline(always)]
-    fn first<V: Vector, const TAPS: usize>(self, simd: V) {
+    fn first<V: Vector, const TAPS: usize>(&mut self, simd: V) {
         let (count, rule, to) = (self.count::<V>(), self.rule(simd), self.piece.from * self.width);
         let (rows, zero) = (self.rows::<V, TAPS>(self.sums.0), T::Lanes::<V>::splat(simd, T::default()));
-        let (c, t) = (view_mut::<V, T>(self.c, to, count), view_mut::<V, T>(self.t, to, count));
+        let (c, t) = (view_mut::<V, T>(&mut *self.c, to, count), view_mut::<V, T>(&mut *self.t, to, count));
         for k in 0..count {
             let sum = rows.sum(simd, k);
             let out = rule.c(sum);
@@ -250,10 +307,10 @@ impl<T: Float> AlongColumns<'_, T> {
 
     /// The NNGP alone.
     #[inline(always)]
-    fn nngp<V: Vector, const TAPS: usize>(self, simd: V) {
+    fn nngp<V: Vector, const TAPS: usize>(&mut self, simd: V) {
         let (count, rule, to) = (self.count::<V>(), self.rule(simd), self.piece.from * self.width);
         let rows = self.rows::<V, TAPS>(self.sums.0);
-        let c = view_mut::<V, T>(self.c, to, count);
+        let c = view_mut::<V, T>(&mut *self.c, to, count);
         for k in 0..count {
             c[k] = rule.c(rows.sum(simd, k)).register();
         }

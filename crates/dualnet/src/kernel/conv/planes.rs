@@ -32,14 +32,17 @@ impl<T: Float> Plane<T> {
         Self { c: self.c.clone(), t: self.t.clone(), margin: self.margin }
     }
     /// Covariances from the first entry on.
+    #[inline(always)]
     pub fn c(&mut self) -> &mut [T] {
         &mut self.c[self.margin..]
     }
     /// The tangent kernel from the first entry on; empty where not wanted.
+    #[inline(always)]
     pub fn t(&mut self) -> &mut [T] {
         if self.t.is_empty() { &mut self.t } else { &mut self.t[self.margin..] }
     }
     /// Both.
+    #[inline(always)]
     pub fn both(&mut self) -> (&mut [T], &mut [T]) {
         let t = if self.t.is_empty() { &mut self.t[..] } else { &mut self.t[self.margin..] };
         (&mut self.c[self.margin..], t)
@@ -99,7 +102,7 @@ impl<T: Float> State<T> {
         let (c, t) = plane.both();
         for (from, to) in [(&self.c, c), (&self.t, t)] {
             if !to.is_empty() {
-                isa.run(Scaled { from: &from[at..], to, len, factor: self.scale });
+                isa.run(&mut Scaled { from: &from[at..], to, len, factor: self.scale });
             }
         }
     }
@@ -125,7 +128,7 @@ struct Scaled<'a, T> {
     factor: f64,
 }
 
-impl<T: Float> Kernel for Scaled<'_, T> {
+impl<T: Float> Kernel for &mut Scaled<'_, T> {
     type Output = ();
     #[inline(always)]
     fn run<V: Vector>(self, simd: V) {

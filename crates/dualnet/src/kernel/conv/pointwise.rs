@@ -24,14 +24,14 @@ pub struct Products<'a, T> {
     pub c: &'a mut [T],
 }
 
-impl<T: Float> Kernel for Products<'_, T> {
+impl<T: Float> Kernel for &mut Products<'_, T> {
     type Output = ();
     #[inline(always)]
     fn run<V: Vector>(self, simd: V) {
         let scale = T::Lanes::<V>::splat(simd, T::from_f64(1.0 / self.channels as f64));
         let count = self.len.div_ceil(<T::Lanes<V> as Lanes<V, T>>::LANES);
-        let Self { first, second, channels, c, .. } = self;
-        let c = view_mut::<V, T>(c, 0, count);
+        let (first, second, channels) = (self.first, self.second, self.channels);
+        let c = view_mut::<V, T>(&mut *self.c, 0, count);
         // Three channels at a time: one pass for colours.
         let mut channel = 0;
         while channel < channels {
@@ -77,7 +77,7 @@ fn products<V: Vector, T: Float, const N: usize>(
 /// Dense layer at each position.
 pub fn affine<T: Float>(isa: Isa, affine: &Affine, len: usize, plane: &mut Plane<T>) {
     let (c, t) = plane.both();
-    isa.run(AffinePass { affine, len, c, t });
+    isa.run(&mut AffinePass { affine, len, c, t });
 }
 
 struct AffinePass<'a, T> {
@@ -87,7 +87,7 @@ struct AffinePass<'a, T> {
     t: &'a mut [T],
 }
 
-impl<T: Float> Kernel for AffinePass<'_, T> {
+impl<T: Float> Kernel for &mut AffinePass<'_, T> {
     type Output = ();
     #[inline(always)]
     fn run<V: Vector>(self, simd: V) {
@@ -117,7 +117,7 @@ pub struct Normalize<'a, T> {
     pub values: &'a mut [T],
 }
 
-impl<T: Float> Kernel for Normalize<'_, T> {
+impl<T: Float> Kernel for &mut Normalize<'_, T> {
     type Output = ();
     #[inline(always)]
     fn run<V: Vector>(self, simd: V) {

@@ -235,7 +235,7 @@ impl Run<'_> {
                 };
                 let (c, t) = ws.plane.both();
                 let channels = self.program.channels;
-                self.isa.run(Products { first: x, second: y, channels, len: grid.len(), c });
+                self.isa.run(&mut Products { first: x, second: y, channels, len: grid.len(), c });
                 let writes_t = |node: &Local| match node {
                     Local::Affine(affine) => affine.first,
                     Local::Conv(conv) => conv.affine.first,
@@ -344,24 +344,37 @@ fn masks<T: Float>(nodes: &[Local], grid: Grid, v: usize, masks_of: &mut [Masks<
 /// A plane through layers.
 fn through<T: Float>(at: &Place<'_, T>, nodes: &[Local], plane: &mut Plane<T>, scratch: &mut Scratch<T>) {
     let len = at.grid.len();
-    for node in nodes {
+    let mut nodes = nodes.iter().peekable();
+    while let Some(node) = nodes.next() {
         match node {
             Local::Conv(conv) => {
                 let masks = &scratch.masks[conv.id];
-                convolve::convolve(at.isa, (conv, at.grid, at.u), masks, plane, &mut scratch.sums);
+                let summed = convolve::sum_rows(at.isa, (conv, at.grid, at.u), masks, plane, &mut scratch.sums);
+                match (nodes.peek(), summed.three_rows()) {
+                    (Some(Local::Dual { dual, table, .. }), Some(pieces)) => {
+                        for (from, len, rows) in pieces {
+                            let (first, second) = points(at, *table, &scratch.rotated, from);
+                            let (c, t) = plane.both();
+                            let (c, t, rows) = (&mut c[from..], &mut t[from..], Some(rows));
+                            T::apply_plane(dual.as_ref(), at.isa, &mut PlaneMut { len, rows, c, t, first, second });
+                        }
+                        nodes.next();
+                    }
+                    _ => summed.finish(plane),
+                }
             }
             Local::Affine(affine) => pointwise::affine(at.isa, affine, len, plane),
             Local::Dual { dual, table, .. } => {
-                let (first, second) = points(at, *table, scratch);
+                let (first, second) = points(at, *table, &scratch.rotated, 0);
                 let (c, t) = plane.both();
-                T::apply_plane(dual.as_ref(), at.isa, PlaneMut { len, c, t, first, second });
+                T::apply_plane(dual.as_ref(), at.isa, &mut PlaneMut { len, rows: None, c, t, first, second });
             }
             Local::LayerNorm { table, .. } => {
-                let (first, second) = points(at, *table, scratch);
+                let (first, second) = points(at, *table, &scratch.rotated, 0);
                 let (c, t) = plane.both();
-                at.isa.run(Normalize { first, second, len, values: c });
+                at.isa.run(&mut Normalize { first, second, len, values: c });
                 if !t.is_empty() {
-                    at.isa.run(Normalize { first, second, len, values: t });
+                    at.isa.run(&mut Normalize { first, second, len, values: t });
                 }
             }
             // Other samples and positions keep other entries.
@@ -392,11 +405,16 @@ pub fn joined<T: Float>(isa: Isa, join: &Join, len: usize, into: &mut Plane<T>, 
     pointwise::join(isa, join, len, into.both(), &parts);
 }
 
-/// The tables of both images at the positions of a plane.
-fn points<'a, T: Float>(at: &Place<'a, T>, table: usize, scratch: &'a Scratch<T>) -> (Points<'a, T>, Points<'a, T>) {
-    let rotated = &scratch.rotated[table];
+/// The tables of both images at the positions of a plane, from entry `from` on.
+fn points<'a, T: Float>(
+    at: &Place<'a, T>,
+    table: usize,
+    rotated: &'a [Rotated<T>],
+    from: usize,
+) -> (Points<'a, T>, Points<'a, T>) {
+    let rotated = &rotated[table];
     (
-        Points { maps: &at.first.tables[table], stride: at.grid.stride(), at: 0 },
-        Points { maps: &rotated.maps, stride: rotated.stride, at: at.u * at.grid.cols },
+        Points { maps: &at.first.tables[table], stride: at.grid.stride(), at: from },
+        Points { maps: &rotated.maps, stride: rotated.stride, at: at.u * at.grid.cols + from },
     )
 }

@@ -20,7 +20,7 @@ pub fn scatter<T: Float>(
             continue;
         }
         match &scatter.halves {
-            Some(halves) => isa.run(Halve { scatter, halves, at: (u, v), width, from, to: to_values }),
+            Some(halves) => isa.run(&mut Halve { scatter, halves, at: (u, v), width, from, to: to_values }),
             None => general(scatter, (u, v), width, from, to_values),
         }
     }
@@ -49,11 +49,12 @@ struct Halve<'a, T> {
     to: &'a mut [T],
 }
 
-impl<T: Float> Kernel for Halve<'_, T> {
+impl<T: Float> Kernel for &mut Halve<'_, T> {
     type Output = ();
     #[inline(always)]
     fn run<V: Vector>(self, simd: V) {
-        let Self { scatter, halves, at: (u, v), width, from, to } = self;
+        let (scatter, halves, (u, v), width, from) = (self.scatter, self.halves, self.at, self.width, self.from);
+        let to = &mut *self.to;
         let (stride, half, rows) = (scatter.behind.stride(), scatter.behind.cols, scatter.wanted.rows.len());
         // The last register of a row keeps off the next row.
         let lanes = <T::Lanes<V> as Lanes<V, T>>::LANES;
