@@ -53,19 +53,24 @@ pub fn load(path: &Path, wanted: Wanted<'_>, reading: &Reading<'_>) -> Result<Da
     };
     let mut data = match dualnet_io::load(path, &options)? {
         Loaded::Table(table) => from_table(path, table, wanted)?,
-        Loaded::Arrays { x, y, test } => {
+        Loaded::Arrays { x, y, test, classes } => {
             if let Wanted::Named([name, ..]) = wanted {
                 let hint = "arrays carry their targets as y, or in the file given with --labels";
                 return Err(Error::argument("--target", "a table with named columns", name, hint));
             }
             let y = y.filter(|_| !matches!(wanted, Wanted::IfPresent([])));
+            let named = |x: &Array, y: Option<&Array>| -> Result<Samples> {
+                let mut samples = from_arrays(path, x, y)?;
+                classes.iter().try_for_each(|names| name_classes(path, &mut samples.target, names))?;
+                Ok(samples)
+            };
             let test = match test {
-                Some(pair) => Some(from_arrays(path, &pair.0, Some(&pair.1))?),
+                Some(pair) => Some(named(&pair.0, Some(&pair.1))?),
                 None => None,
             };
             let shape: Vec<String> = x.shape.iter().map(usize::to_string).collect();
             let format = format!("array of shape ({})", shape.join(", "));
-            Data { samples: from_arrays(path, &x, y.as_ref())?, test, format }
+            Data { samples: named(&x, y.as_ref())?, test, format }
         }
     };
     if let Wanted::Named(_) = wanted {
@@ -150,6 +155,23 @@ pub fn from_table(path: &Path, mut table: Table, wanted: Wanted<'_>) -> Result<D
     }
     let (format, rows) = (table.format.clone(), table.rows());
     Ok(Data { samples: Samples::new(path, inputs, target, rows, Some(table))?, test: None, format })
+}
+
+/// Puts the names of classes in the place of their numbers.
+fn name_classes(path: &Path, target: &mut [Column], names: &[String]) -> Result<()> {
+    for column in target {
+        let Values::Numbers(codes) = &column.values else { continue };
+        // A negative code becomes 0 here and fails the comparison.
+        let name = |code: &f64| names.get(*code as usize).filter(|_| code.fract() == 0.0 && *code >= 0.0).cloned();
+        let words: Option<Vec<String>> = codes.iter().map(name).collect();
+        let Some(words) = words else {
+            let expected = format!("numbers of {} named classes", names.len());
+            let file = path.display().to_string();
+            return Err(Error::argument(&file, &expected, "another label", "check the labels"));
+        };
+        column.values = Values::Words(words);
+    }
+    Ok(())
 }
 
 /// Samples along the first axis, everything else side by side as columns x0, x1, ...
