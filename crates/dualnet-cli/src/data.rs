@@ -4,7 +4,7 @@ use crate::error::{Error, Result};
 use crate::options::{Common, MissingOption};
 use crate::output;
 use crate::samples::{Samples, listed};
-use dualnet::model::{Column, InputKind, Model, Values};
+use dualnet::model::{Column, Frame, InputKind, Model, Target, Values};
 use dualnet_io::{Array, Loaded, Missing, Options, Table};
 use std::path::Path;
 
@@ -108,6 +108,18 @@ pub fn load_for(model: &Model, path: &Path, targets: &[String], reading: &Readin
     let mut samples = settle(samples, reading)?;
     model.fill_missing(&mut samples.inputs);
     Ok(samples)
+}
+
+/// Rows and targets to judge a model by, from a file that must hold both; `hint` is what else could be done with one that does not.
+pub fn load_judging(model: &Model, path: &Path, reading: &Reading<'_>, hint: &str) -> Result<(Frame, Target)> {
+    let names = model.targets();
+    let samples = load_for(model, path, &names, reading)?;
+    if samples.target.is_empty() {
+        return Err(no_target(&samples, &names, hint));
+    }
+    let target = samples.target(Some(model.task()))?;
+    samples.check_classes(&target, model.classes())?;
+    Ok((samples.into_frame()?, target))
 }
 
 /// An error for data without the target columns `names`.

@@ -34,15 +34,8 @@ impl Evaluate {
     pub fn run(self) -> Result<()> {
         let resources = self.common.resources()?;
         let model = store::load(&self.model, &resources)?;
-        let resources = self.common.resources()?;
         let reading = Reading { labels: self.labels.as_deref(), missing: self.missing, common: &self.common };
-        let samples = data::load_for(&model, &self.data, &model.targets(), &reading)?;
-        if samples.target.is_empty() {
-            return Err(data::no_target(&samples, &model.targets(), ", or use predict"));
-        }
-        let target = samples.target(Some(model.task()))?;
-        samples.check_classes(&target, model.classes())?;
-        let frame = samples.into_frame()?;
+        let (frame, target) = data::load_judging(&model, &self.data, &reading, ", or use predict")?;
         let (metrics, coverage) = model.evaluate(&frame, &target, &resources).map_err(Error::within(&self.data))?;
         if self.common.json {
             return output::print_json(&metrics_json(&metrics, coverage, frame.rows()));

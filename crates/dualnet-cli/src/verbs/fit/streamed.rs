@@ -53,13 +53,7 @@ impl Fit {
         let tested = match (&self.test, held) {
             (Some(path), _) => {
                 let reading = Reading { labels: self.test_labels.as_deref(), ..reading };
-                let samples = data::load_for(&model, path, &model.targets(), &reading)?;
-                if samples.target.is_empty() {
-                    return Err(data::no_target(&samples, &model.targets(), ""));
-                }
-                let target = samples.target(Some(model.task()))?;
-                samples.check_classes(&target, model.classes())?;
-                let frame = samples.into_frame()?;
+                let (frame, target) = data::load_judging(&model, path, &reading, "")?;
                 let result = model.evaluate(&frame, &target, resources).map_err(Error::within(path))?;
                 Some((frame.rows(), result))
             }
