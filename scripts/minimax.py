@@ -134,6 +134,8 @@ def main():
     t.fit("ACOS", "`(acos(1 - d) / sqrt(2 d) - 1) / d` for 0 <= d <= 1",
           at(mpf(1) / 12, lambda d: (2 * asin(sqrt(d / 2)) / sqrt(2 * d) - 1) / d), lambda d: d, 0, 1, 17, 6,
           lift32=lambda d: d**24 * mpf(2) ** -24.4)
+    t.fit("HALF_SIN", "`(sqrt(1 - d / 2) - 1) / d` for 0 <= d <= 1",
+          at(-mpf(1) / 4, lambda d: (sqrt(1 - d / 2) - 1) / d), lambda d: d / sqrt(1 - d / 2), 0, 1, 17, 6)
     t.fit("ERF", "`erf(x) / x - 1` in `x^2`, for |x| <= 0.84",
           at(2 / sqrt(pi) - 1, lambda z: erf(sqrt(z)) / sqrt(z) - 1), lambda z: 1, 0, mpf("0.706"), 10, 5)
     t.fit("ERFC", "`-ln(erfc x) / x` for 0.84 <= x <= 5.95 (3.95 in single precision)",

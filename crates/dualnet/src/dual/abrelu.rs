@@ -2,7 +2,7 @@
 
 use super::{Constants, Dual, Image, Pair};
 use crate::simd::Real;
-use std::f64::consts::{FRAC_1_PI, PI};
+use std::f64::consts::{FRAC_1_PI, FRAC_PI_2, PI};
 
 /// Dual of the identity: the covariance itself.
 ///
@@ -110,6 +110,14 @@ impl Dual for AbRelu {
         let k = x.c.mul_add(kdot, x.r() * sin * self.kink);
         let delta = self.next_delta(&x, acute, sin, negative).max(zero).min(one);
         Image { k, kdot, delta: V::select(proper, delta, one) }
+    }
+    /// With the angle to the right angle, (a + b)^2/4 -+ kink (pi/2 - alpha), and one root in single precision.
+    #[inline(always)]
+    fn values<V: Real, C: Constants<V>>(&self, x: Pair<V>, _: V, _: &C) -> (V, V) {
+        let (acute, sin) = x.delta.acos_sin_one_minus();
+        let away = acute.mul_add(acute.lit(-self.kink), acute.lit(self.kink * FRAC_PI_2));
+        let kdot = away.copysign(x.c) + self.right;
+        (x.c.mul_add(kdot, x.r() * (sin * self.kink)), kdot)
     }
     fn variance(&self, p: f64) -> f64 {
         self.gain * p

@@ -19,6 +19,7 @@ pub mod hermite;
 pub mod hermite_power;
 pub mod kernel_only;
 pub mod numeric;
+pub mod plane;
 pub mod polynomial;
 pub mod quadrature;
 pub mod quadrature_rule;
@@ -33,6 +34,7 @@ use std::fmt::Debug;
 
 pub use choose::{closed_form, dual_of};
 pub use numeric::{Precision, default_degree, numeric_dual};
+pub use plane::{PlaneMut, Points};
 pub use tile::{DynDual, Samples, Side, TileMut};
 
 /// One pair of pre-activations, or a register of them.
@@ -131,6 +133,14 @@ pub trait Dual: Debug + Send + Sync + 'static {
     ///
     /// Finite for every finite valid pair, zero variances and |rho| = 1 included.
     fn pair<V: Real, C: Constants<V>>(&self, x: Pair<V>, r: V, constants: &C) -> Image<V>;
+
+    /// k and kdot alone, where no 1-|rho| is carried on: convolutions form it anew from `c`. May round differently from
+    /// [`Dual::pair`], within the precision of a register.
+    #[inline(always)]
+    fn values<V: Real, C: Constants<V>>(&self, x: Pair<V>, r: V, constants: &C) -> (V, V) {
+        let image = self.pair(x, r, constants);
+        (image.k, image.kdot)
+    }
 
     /// The variance map p -> k(p, p, p).
     fn variance(&self, p: f64) -> f64;

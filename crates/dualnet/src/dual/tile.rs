@@ -1,5 +1,6 @@
 //! Duals without generics: whole tiles of pairs, on the instruction set chosen at run time.
 
+use super::plane::{self, PlaneMut};
 use super::{Constants, Dual, Image, Pair};
 use crate::simd::{Element, Isa, Kernel, Lanes, Vector};
 use std::fmt::Debug;
@@ -73,6 +74,10 @@ pub trait DynDual: Debug + Send + Sync {
     fn tile_f32(&self, isa: Isa, tile: TileMut<'_, f32>);
     /// Applies the dual to every pair of a tile.
     fn tile_f64(&self, isa: Isa, tile: TileMut<'_, f64>);
+    /// Applies the dual to every pair of a plane.
+    fn plane_f32(&self, isa: Isa, plane: PlaneMut<'_, f32>);
+    /// Applies the dual to every pair of a plane.
+    fn plane_f64(&self, isa: Isa, plane: PlaneMut<'_, f64>);
 }
 
 impl<D: Dual> DynDual for D {
@@ -101,6 +106,12 @@ impl<D: Dual> DynDual for D {
     }
     fn tile_f64(&self, isa: Isa, tile: TileMut<'_, f64>) {
         isa.run(Apply { dual: self, tile });
+    }
+    fn plane_f32(&self, isa: Isa, plane: PlaneMut<'_, f32>) {
+        isa.run(plane::Apply { dual: self, plane });
+    }
+    fn plane_f64(&self, isa: Isa, plane: PlaneMut<'_, f64>) {
+        isa.run(plane::Apply { dual: self, plane });
     }
 }
 

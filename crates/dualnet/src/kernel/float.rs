@@ -1,19 +1,22 @@
 //! The two precisions a kernel can be computed in.
 
 use super::TILE;
-use crate::dual::{DynDual, Precision, TileMut};
+use crate::dual::{DynDual, PlaneMut, Precision, TileMut};
 use crate::error::Result;
 use crate::linalg::{MatMut, MatRef, Scalar, Update, gemm_nn};
 use crate::simd::Isa;
+use std::ops::{Add, Mul};
 
 /// `f32` or `f64`: picks the instances of what is not generic.
-pub trait Float: Scalar {
+pub trait Float: Scalar + Add<Output = Self> + Mul<Output = Self> {
     /// `"f32"` or `"f64"`.
     const NAME: &'static str;
     /// The same as a value.
     const PRECISION: Precision;
     /// Applies a dual to a tile.
     fn apply(dual: &dyn DynDual, isa: Isa, tile: TileMut<'_, Self>);
+    /// Applies a dual to a plane.
+    fn apply_plane(dual: &dyn DynDual, isa: Isa, plane: PlaneMut<'_, Self>);
 }
 
 impl Float for f32 {
@@ -22,6 +25,9 @@ impl Float for f32 {
     fn apply(dual: &dyn DynDual, isa: Isa, tile: TileMut<'_, f32>) {
         dual.tile_f32(isa, tile);
     }
+    fn apply_plane(dual: &dyn DynDual, isa: Isa, plane: PlaneMut<'_, f32>) {
+        dual.plane_f32(isa, plane);
+    }
 }
 
 impl Float for f64 {
@@ -29,6 +35,9 @@ impl Float for f64 {
     const PRECISION: Precision = Precision::F64;
     fn apply(dual: &dyn DynDual, isa: Isa, tile: TileMut<'_, f64>) {
         dual.tile_f64(isa, tile);
+    }
+    fn apply_plane(dual: &dyn DynDual, isa: Isa, plane: PlaneMut<'_, f64>) {
+        dual.plane_f64(isa, plane);
     }
 }
 

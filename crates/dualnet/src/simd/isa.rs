@@ -70,6 +70,10 @@ pub trait Vector: Simd {
     fn shr_u32s<const AMOUNT: u32>(self, bits: Self::u32s) -> Self::u32s {
         self.wrapping_dyn_shr_u32s(bits, self.splat_u32s(AMOUNT))
     }
+    /// The lanes of `a`, then those of `b`: those in even places and those in odd places.
+    fn unzip_f32s(self, a: Self::f32s, b: Self::f32s) -> (Self::f32s, Self::f32s);
+    /// The lanes of `a`, then those of `b`: those in even places and those in odd places.
+    fn unzip_f64s(self, a: Self::f64s, b: Self::f64s) -> (Self::f64s, Self::f64s);
     /// Is any lane set?
     fn any_m32s(self, mask: Self::m32s) -> bool;
     /// Is any lane set?
@@ -183,8 +187,32 @@ impl<V: Vector, K: Kernel> NullaryFnOnce for Call<V, K> {
     }
 }
 
+/// Lanes 0, 2, 4, ... of two registers, counted on.
+#[cfg(target_arch = "x86_64")]
+const EVEN_16: [u32; 16] = [0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30];
+#[cfg(target_arch = "x86_64")]
+const ODD_16: [u32; 16] = [1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31];
+#[cfg(target_arch = "x86_64")]
+const EVEN_8: [u64; 8] = [0, 2, 4, 6, 8, 10, 12, 14];
+#[cfg(target_arch = "x86_64")]
+const ODD_8: [u64; 8] = [1, 3, 5, 7, 9, 11, 13, 15];
+
 #[cfg(target_arch = "x86_64")]
 impl Vector for pulp::x86::V4 {
+    #[inline(always)]
+    fn unzip_f32s(self, a: Self::f32s, b: Self::f32s) -> (Self::f32s, Self::f32s) {
+        let (a, b) = (pulp::cast(a), pulp::cast(b));
+        let even = self.avx512f._mm512_permutex2var_ps(a, pulp::cast(EVEN_16), b);
+        let odd = self.avx512f._mm512_permutex2var_ps(a, pulp::cast(ODD_16), b);
+        (pulp::cast(even), pulp::cast(odd))
+    }
+    #[inline(always)]
+    fn unzip_f64s(self, a: Self::f64s, b: Self::f64s) -> (Self::f64s, Self::f64s) {
+        let (a, b) = (pulp::cast(a), pulp::cast(b));
+        let even = self.avx512f._mm512_permutex2var_pd(a, pulp::cast(EVEN_8), b);
+        let odd = self.avx512f._mm512_permutex2var_pd(a, pulp::cast(ODD_8), b);
+        (pulp::cast(even), pulp::cast(odd))
+    }
     #[inline(always)]
     fn shl_u64s<const AMOUNT: u32>(self, bits: Self::u64s) -> Self::u64s {
         self.shl_dyn_u64x8(bits, self.splat_u64x8(u64::from(AMOUNT)))
@@ -214,6 +242,23 @@ impl Vector for pulp::x86::V4 {
 #[cfg(target_arch = "x86_64")]
 impl Vector for pulp::x86::V3 {
     #[inline(always)]
+    fn unzip_f32s(self, a: Self::f32s, b: Self::f32s) -> (Self::f32s, Self::f32s) {
+        let (a, b) = (pulp::cast(a), pulp::cast(b));
+        // Within halves of registers first, then pairs of lanes put in order.
+        let even = self.avx._mm256_shuffle_ps::<0b10_00_10_00>(a, b);
+        let odd = self.avx._mm256_shuffle_ps::<0b11_01_11_01>(a, b);
+        let even = self.avx2._mm256_permute4x64_pd::<0b11_01_10_00>(pulp::cast(even));
+        let odd = self.avx2._mm256_permute4x64_pd::<0b11_01_10_00>(pulp::cast(odd));
+        (pulp::cast(even), pulp::cast(odd))
+    }
+    #[inline(always)]
+    fn unzip_f64s(self, a: Self::f64s, b: Self::f64s) -> (Self::f64s, Self::f64s) {
+        let (a, b) = (pulp::cast(a), pulp::cast(b));
+        let even = self.avx2._mm256_permute4x64_pd::<0b11_01_10_00>(self.avx._mm256_unpacklo_pd(a, b));
+        let odd = self.avx2._mm256_permute4x64_pd::<0b11_01_10_00>(self.avx._mm256_unpackhi_pd(a, b));
+        (pulp::cast(even), pulp::cast(odd))
+    }
+    #[inline(always)]
     fn shl_u64s<const AMOUNT: u32>(self, bits: Self::u64s) -> Self::u64s {
         self.shl_dyn_u64x4(bits, self.splat_u64x4(u64::from(AMOUNT)))
     }
@@ -232,6 +277,14 @@ impl Vector for pulp::x86::V3 {
 }
 
 impl Vector for Scalar {
+    #[inline(always)]
+    fn unzip_f32s(self, a: f32, b: f32) -> (f32, f32) {
+        (a, b)
+    }
+    #[inline(always)]
+    fn unzip_f64s(self, a: f64, b: f64) -> (f64, f64) {
+        (a, b)
+    }
     #[inline(always)]
     fn shl_u64s<const AMOUNT: u32>(self, bits: u64) -> u64 {
         bits << AMOUNT

@@ -38,12 +38,14 @@ pub trait Lanes<V: Vector, T>: Real {
     fn load(simd: V, from: &[T]) -> Self;
     /// Writes the lanes to the front of `to`.
     fn store(self, to: &mut [T]);
+    /// Of the numbers of `self`, then those of `next`: those in even places and those in odd places.
+    fn unzip(self, next: Self) -> (Self, Self);
 }
 
 macro_rules! lanes {
     ($name:ident, $t:ty, $reg:ident, $mask:ident, $eps:expr, $lanes:ident,
      $splat:ident, $add:ident, $sub:ident, $mul:ident, $div:ident, $neg:ident, $fma:ident, $sqrt:ident,
-     $min:ident, $max:ident, $lt:ident, $select:ident, $and:ident, $or:ident) => {
+     $min:ident, $max:ident, $lt:ident, $select:ident, $and:ident, $or:ident, $unzip:ident) => {
         impl<V: Vector> $name<V> {
             /// Applies a scalar function lane by lane: the slow way, for what is not on a hot path.
             #[inline(always)]
@@ -186,6 +188,10 @@ macro_rules! lanes {
             fn acos_one_minus(self) -> Self {
                 acos::acos_one_minus(self)
             }
+            #[inline(always)]
+            fn acos_sin_one_minus(self) -> (Self, Self) {
+                acos::acos_sin_one_minus(self)
+            }
         }
         impl<V: Vector> Lanes<V, $t> for $name<V> {
             const LANES: usize = V::$lanes;
@@ -200,6 +206,11 @@ macro_rules! lanes {
             #[inline(always)]
             fn store(self, to: &mut [$t]) {
                 to[..V::$lanes].copy_from_slice(bytemuck::cast_slice(std::slice::from_ref(&self.1)));
+            }
+            #[inline(always)]
+            fn unzip(self, next: Self) -> (Self, Self) {
+                let (even, odd) = self.0.$unzip(self.1, next.1);
+                (Self(self.0, even), Self(self.0, odd))
             }
         }
         impl Element for $t {
@@ -241,7 +252,8 @@ lanes!(
     less_than_f32s,
     select_f32s,
     and_f32s,
-    or_f32s
+    or_f32s,
+    unzip_f32s
 );
 lanes!(
     F64s,
@@ -263,7 +275,8 @@ lanes!(
     less_than_f64s,
     select_f64s,
     and_f64s,
-    or_f64s
+    or_f64s,
+    unzip_f64s
 );
 
 /// Plain `f64`, for what is done once a sample (variances, coefficients), on the platform's own functions.

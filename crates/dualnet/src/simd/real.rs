@@ -63,4 +63,9 @@ pub trait Real:
     /// This is `2 asin(sqrt(self / 2))`; a relative error in `self` costs only half of it here, whereas
     /// `acos(1 - self)` loses half of all digits.
     fn acos_one_minus(self) -> Self;
+    /// [`Real::acos_one_minus`] and the sine of that angle, `sqrt(self (2 - self))`.
+    #[inline(always)]
+    fn acos_sin_one_minus(self) -> (Self, Self) {
+        (self.acos_one_minus(), (self * (self.lit(2.0) - self)).sqrt())
+    }
 }

@@ -13,13 +13,14 @@
 //! samples of equal norm share them although the last bits of their norms differ. k itself uses the variances as they are.
 
 mod coefficients;
+mod plane;
 mod series;
 mod source;
 #[cfg(test)]
 mod tests;
 mod tile;
 
-use super::{DynDual, Image, Pair, Samples, TileMut};
+use super::{DynDual, Image, Pair, PlaneMut, Samples, TileMut};
 use crate::activation::{Activation, Parity};
 use crate::error::{Error, Result};
 use crate::simd::{Element, Isa};
@@ -199,6 +200,15 @@ impl HermiteDual {
         }
     }
 
+    fn run_plane<T: Element>(&self, isa: Isa, plane: PlaneMut<'_, T>) {
+        let terms = self.terms;
+        match self.source.parity() {
+            Parity::Odd => isa.run(plane::Apply { plane, terms, shape: PhantomData::<Odd> }),
+            Parity::Even => isa.run(plane::Apply { plane, terms, shape: PhantomData::<Even> }),
+            Parity::Neither => isa.run(plane::Apply { plane, terms, shape: PhantomData::<Full> }),
+        }
+    }
+
     fn single<S: Shape>(&self, x: Pair<f64>) -> Image<f64> {
         let of = |p: f64| {
             let found = self.at(p);
@@ -267,6 +277,12 @@ impl DynDual for HermiteDual {
     }
     fn tile_f64(&self, isa: Isa, tile: TileMut<'_, f64>) {
         self.run(isa, tile);
+    }
+    fn plane_f32(&self, isa: Isa, plane: PlaneMut<'_, f32>) {
+        self.run_plane(isa, plane);
+    }
+    fn plane_f64(&self, isa: Isa, plane: PlaneMut<'_, f64>) {
+        self.run_plane(isa, plane);
     }
 }
 
