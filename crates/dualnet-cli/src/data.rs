@@ -59,11 +59,7 @@ pub fn load(path: &Path, wanted: Wanted<'_>, reading: &Reading<'_>) -> Result<Da
                 return Err(Error::argument("--target", "a table with named columns", name, hint));
             }
             let y = y.filter(|_| !matches!(wanted, Wanted::IfPresent([])));
-            let named = |x: &Array, y: Option<&Array>| -> Result<Samples> {
-                let mut samples = from_arrays(path, x, y)?;
-                classes.iter().try_for_each(|names| name_classes(path, &mut samples.target, names))?;
-                Ok(samples)
-            };
+            let named = |x: &Array, y: Option<&Array>| named_arrays(path, x, y, classes.as_deref());
             let test = match test {
                 Some(pair) => Some(named(&pair.0, Some(&pair.1))?),
                 None => None,
@@ -188,22 +184,35 @@ fn name_classes(path: &Path, target: &mut [Column], names: &[String]) -> Result<
 
 /// Samples along the first axis, everything else side by side as columns x0, x1, ...
 pub fn from_arrays(path: &Path, x: &Array, y: Option<&Array>) -> Result<Samples> {
-    let file = path.display().to_string();
+    named_arrays(path, x, y, None)
+}
+
+/// The same, where classes may have names.
+fn named_arrays(path: &Path, x: &Array, y: Option<&Array>, classes: Option<&[String]>) -> Result<Samples> {
     if x.shape.len() < 2 {
         let expected = "an array with samples along the first axis and at least one more";
         let hint = "reshape one-dimensional input to (n, 1)";
-        return Err(Error::argument(&file, expected, &format!("shape {:?}", x.shape), hint));
+        return Err(Error::argument(&path.display().to_string(), expected, &format!("shape {:?}", x.shape), hint));
     }
     let target = match y {
         None => Vec::new(),
-        Some(y) if y.rows() != x.rows() || y.shape.len() > 2 => {
-            let expected = format!("targets of shape ({0},) or ({0}, k)", x.rows());
-            return Err(Error::argument(&file, &expected, &format!("{:?}", y.shape), "give one target a sample"));
-        }
-        Some(y) if y.row_len() == 1 => columns(y, |_| "y".into()),
-        Some(y) => columns(y, |j| format!("y{j}")),
+        Some(y) => targets(path, x.rows(), y, classes)?,
     };
     Samples::new(path, columns(x, |j| format!("x{j}")), target, x.rows(), None)
+}
+
+/// Target columns of `rows` samples: y, or y0, y1, ...
+pub fn targets(path: &Path, rows: usize, y: &Array, classes: Option<&[String]>) -> Result<Vec<Column>> {
+    if y.rows() != rows || y.shape.len() > 2 {
+        let (file, expected) = (path.display().to_string(), format!("targets of shape ({rows},) or ({rows}, k)"));
+        return Err(Error::argument(&file, &expected, &format!("{:?}", y.shape), "give one target a sample"));
+    }
+    let mut target = match y.row_len() {
+        1 => columns(y, |_| "y".into()),
+        _ => columns(y, |j| format!("y{j}")),
+    };
+    classes.map_or(Ok(()), |names| name_classes(path, &mut target, names))?;
+    Ok(target)
 }
 
 /// Samples turned into columns, some at a time: one whole column after the other would miss the cache at every entry.

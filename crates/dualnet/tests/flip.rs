@@ -157,7 +157,6 @@ fn a_kernel_that_tells_left_from_right_is_refused() {
 }
 
 #[test]
-#[ignore = "the plane engine is not there yet"]
 fn strides_that_leave_columns_out_are_refused() {
     let flips = |net: &str, side: usize| {
         let shape = InputShape::image(side, side, 1);

@@ -136,7 +136,7 @@ impl Kernel {
 }
 
 /// A preset, or the text of a net file.
-fn read_net(net: &str) -> Result<Net> {
+pub fn read_net(net: &str) -> Result<Net> {
     let path = Path::new(net);
     if path.is_file() {
         let text = std::fs::read_to_string(path)

@@ -23,7 +23,7 @@ impl Fit {
         resources: &Resources,
     ) -> Result<()> {
         if let Some(path) = &self.output {
-            store::save(path, model)?;
+            store::save(path, model.to_parts()?)?;
         }
         let seconds = start.elapsed().as_secs_f64();
         if self.common.json {
