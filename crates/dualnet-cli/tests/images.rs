@@ -107,6 +107,9 @@ fn the_plan_measures_a_pair() {
     assert_eq!((&plan["rows"], &plan["pairs"]), (&40.into(), &820.into()));
     let [pair, all] = ["seconds_per_pair", "seconds_expected"].map(|key| plan[key].as_f64().unwrap());
     assert!(pair > 0.0 && all >= 820.0 * pair, "{plan}");
+    // 30 images to fit, 10 to test.
+    let split = place.json("fit x --labels y --net myrtle-5 --dry-run --holdout .25");
+    assert_eq!(split["pairs"], 30 * 31 / 2 + 300);
     let text = place.ok("fit x --labels y --net myrtle-5 --augment flip --dry-run").out;
     assert!(text.starts_with("40 images, 820 pairs of "), "{text}");
 }

@@ -17,7 +17,7 @@ const ROUNDING: f64 = 1e-9;
 /// If k(Fx, Fy) = k(x, y), this is the mean of k over all four pairs of an image or its flip with another or its flip, hence positive
 /// semi-definite, and ridge with it gives the function that ridge with k gives for the images and their flips together, at twice the
 /// lambda (absolute): by symmetry both of a pair have the same coefficient (Haasdonk & Burkhardt 2007, "Invariant kernel functions for pattern
-/// analysis and machine learning", section 3). It costs two pairs of k for one of k_F; the matrices keep their size.
+/// analysis and machine learning"). It costs two pairs of k for one of k_F; the matrices keep their size.
 ///
 /// ```
 /// use dualnet::kernel::{DenseKernel, FlipKernel, Get, InputShape};

@@ -65,7 +65,8 @@ impl Fit {
     pub(super) fn run_images(&self, options: &ImageOptions, resources: &Resources, start: Instant) -> Result<()> {
         let Sets { train: (train, target), test } = self.load_images(options)?;
         if self.dry_run {
-            return self.print_image_plan(&train, &target, options, resources);
+            let tested = test.map_or(0, |(images, _)| images.len());
+            return self.print_image_plan((&train, tested), &target, options, resources);
         }
         let model = fit_images(&train, &target, options, &mut Direct, resources).map_err(Error::within(&self.data))?;
         // Hours of work are saved before anything else may fail.
@@ -133,12 +134,13 @@ impl Fit {
 
     fn print_image_plan(
         &self,
-        images: &Images,
+        (images, tested): (&Images, usize),
         target: &Target,
         options: &ImageOptions,
         resources: &Resources,
     ) -> Result<()> {
-        let plan = plan_images(images.len(), images.shape().width(), target.outputs(), options);
+        let mut plan = plan_images(images.len(), images.shape().width(), target.outputs(), options);
+        plan.pairs += images.len() as u64 * tested as u64;
         let pair = pair_seconds(images, options, resources).map_err(Error::within(&self.data))?;
         let seconds = pair * plan.pairs as f64 + plan.flops / store::flops_per_second(self.common.resources()?)?;
         let limit = self.common.memory();

@@ -8,7 +8,8 @@ use crate::linalg::{Mat, MatRef, Update, eigh, gemm_nn_parallel, gemm_tn_paralle
 use crate::model::invalid;
 use crate::resources::Resources;
 
-/// What is added to the covariance, in units of its mean eigenvalue (Shankar et al. 2020, "Neural kernels without tangents", appendix A).
+/// What is added to the covariance, in units of its mean eigenvalue: the value of Han et al. 2022, "Fast neural kernel embeddings for general
+/// activations" (code supplement), for Myrtle kernels of CIFAR-10.
 pub const ZCA_REGULARISATION: f64 = 0.1;
 
 /// Images at a time.
@@ -51,33 +52,13 @@ impl Whitening {
     /// The rows (n x values) of new images.
     pub fn apply(&self, images: &Images, resources: &Resources) -> Result<Mat<f32>> {
         self.check(images)?;
-        let (n, d) = (images.len(), self.shape.width());
-        let mut out = match &self.step {
+        let out = match &self.step {
             Step::None => return Ok(images.values().clone()),
-            Step::Channels { mean, factor } => {
-                let mut out = images.values().clone();
-                for pixel in out.as_mut_slice().chunks_exact_mut(mean.len()) {
-                    for ((x, mean), factor) in pixel.iter_mut().zip(mean).zip(factor) {
-                        *x = ((f64::from(*x) - mean) * factor) as f32;
-                    }
-                }
-                return finite(out);
-            }
-            Step::Zca { .. } => Mat::zeros(n, d),
+            Step::Channels { mean, factor } => standardised(images, mean, factor),
+            Step::Zca { mean, roots } => decorrelated(images, mean, roots, resources)?,
         };
-        if let Step::Zca { mean, roots } = &self.step {
-            for start in (0..n).step_by(BATCH) {
-                let end = n.min(start + BATCH);
-                let rows = centred(images, start..end, mean);
-                let mut part = Mat::zeros(rows.rows(), d);
-                gemm_nn_parallel(resources, part.as_mut(), Update::Replace, 1.0, rows.as_ref(), roots.as_ref())?;
-                for i in start..end {
-                    let from = part.row(i - start);
-                    out.row_mut(i).iter_mut().zip(from).for_each(|(out, x)| *out = *x as f32);
-                }
-            }
-        }
-        finite(out)
+        out.as_ref().check_finite("the preprocessed images")?;
+        Ok(out)
     }
 
     /// Refuses images of another shape.
@@ -90,9 +71,33 @@ impl Whitening {
     }
 }
 
-fn finite(x: Mat<f32>) -> Result<Mat<f32>> {
-    x.as_ref().check_finite("the preprocessed images")?;
-    Ok(x)
+/// (x - mean) * factor, for each channel.
+fn standardised(images: &Images, mean: &[f64], factor: &[f64]) -> Mat<f32> {
+    let mut out = images.values().clone();
+    for pixel in out.as_mut_slice().chunks_exact_mut(mean.len()) {
+        for ((x, mean), factor) in pixel.iter_mut().zip(mean).zip(factor) {
+            *x = ((f64::from(*x) - mean) * factor) as f32;
+        }
+    }
+    out
+}
+
+/// (x - mean) roots.
+fn decorrelated(images: &Images, mean: &[f64], roots: &Mat<f64>, resources: &Resources) -> Result<Mat<f32>> {
+    let (n, d) = (images.len(), mean.len());
+    let mut out = Mat::zeros(n, d);
+    for start in (0..n).step_by(BATCH) {
+        resources.check("whitening")?;
+        let end = n.min(start + BATCH);
+        let rows = centred(images, start..end, mean);
+        let mut part = Mat::zeros(rows.rows(), d);
+        gemm_nn_parallel(resources, part.as_mut(), Update::Replace, 1.0, rows.as_ref(), roots.as_ref())?;
+        for i in start..end {
+            let from = part.row(i - start);
+            out.row_mut(i).iter_mut().zip(from).for_each(|(out, x)| *out = *x as f32);
+        }
+    }
+    Ok(out)
 }
 
 /// Mean and spread of each channel over all images and positions.
