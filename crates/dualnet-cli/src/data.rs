@@ -4,7 +4,7 @@ use crate::error::{Error, Result};
 use crate::options::{Common, MissingOption};
 use crate::output;
 use crate::samples::{Samples, listed};
-use dualnet::model::{Column, InputKind, Model, Values};
+use dualnet::model::{Column, Frame, InputKind, Model, Target, Values};
 use dualnet_io::{Array, Loaded, Missing, Options, Table};
 use std::path::Path;
 
@@ -53,19 +53,20 @@ pub fn load(path: &Path, wanted: Wanted<'_>, reading: &Reading<'_>) -> Result<Da
     };
     let mut data = match dualnet_io::load(path, &options)? {
         Loaded::Table(table) => from_table(path, table, wanted)?,
-        Loaded::Arrays { x, y, test } => {
+        Loaded::Arrays { x, y, test, classes } => {
             if let Wanted::Named([name, ..]) = wanted {
                 let hint = "arrays carry their targets as y, or in the file given with --labels";
                 return Err(Error::argument("--target", "a table with named columns", name, hint));
             }
             let y = y.filter(|_| !matches!(wanted, Wanted::IfPresent([])));
+            let named = |x: &Array, y: Option<&Array>| named_arrays(path, x, y, classes.as_deref());
             let test = match test {
-                Some(pair) => Some(from_arrays(path, &pair.0, Some(&pair.1))?),
+                Some(pair) => Some(named(&pair.0, Some(&pair.1))?),
                 None => None,
             };
             let shape: Vec<String> = x.shape.iter().map(usize::to_string).collect();
             let format = format!("array of shape ({})", shape.join(", "));
-            Data { samples: from_arrays(path, &x, y.as_ref())?, test, format }
+            Data { samples: named(&x, y.as_ref())?, test, format }
         }
     };
     if let Wanted::Named(_) = wanted {
@@ -103,6 +104,18 @@ pub fn load_for(model: &Model, path: &Path, targets: &[String], reading: &Readin
     let mut samples = settle(samples, reading)?;
     model.fill_missing(&mut samples.inputs);
     Ok(samples)
+}
+
+/// Rows and targets to judge a model by, from a file that must hold both; `hint` is what else could be done with one that does not.
+pub fn load_judging(model: &Model, path: &Path, reading: &Reading<'_>, hint: &str) -> Result<(Frame, Target)> {
+    let names = model.targets();
+    let samples = load_for(model, path, &names, reading)?;
+    if samples.target.is_empty() {
+        return Err(no_target(&samples, &names, hint));
+    }
+    let target = samples.target(Some(model.task()))?;
+    samples.check_classes(&target, model.classes())?;
+    Ok((samples.into_frame()?, target))
 }
 
 /// An error for data without the target columns `names`.
@@ -152,24 +165,54 @@ pub fn from_table(path: &Path, mut table: Table, wanted: Wanted<'_>) -> Result<D
     Ok(Data { samples: Samples::new(path, inputs, target, rows, Some(table))?, test: None, format })
 }
 
+/// Puts the names of classes in the place of their numbers.
+fn name_classes(path: &Path, target: &mut [Column], names: &[String]) -> Result<()> {
+    for column in target {
+        let Values::Numbers(codes) = &column.values else { continue };
+        // A negative code becomes 0 here and fails the comparison.
+        let name = |code: &f64| names.get(*code as usize).filter(|_| code.fract() == 0.0 && *code >= 0.0).cloned();
+        let words: Option<Vec<String>> = codes.iter().map(name).collect();
+        let Some(words) = words else {
+            let expected = format!("numbers of {} named classes", names.len());
+            let file = path.display().to_string();
+            return Err(Error::argument(&file, &expected, "another label", "check the labels"));
+        };
+        column.values = Values::Words(words);
+    }
+    Ok(())
+}
+
 /// Samples along the first axis, everything else side by side as columns x0, x1, ...
 pub fn from_arrays(path: &Path, x: &Array, y: Option<&Array>) -> Result<Samples> {
-    let file = path.display().to_string();
+    named_arrays(path, x, y, None)
+}
+
+/// The same, where classes may have names.
+fn named_arrays(path: &Path, x: &Array, y: Option<&Array>, classes: Option<&[String]>) -> Result<Samples> {
     if x.shape.len() < 2 {
         let expected = "an array with samples along the first axis and at least one more";
         let hint = "reshape one-dimensional input to (n, 1)";
-        return Err(Error::argument(&file, expected, &format!("shape {:?}", x.shape), hint));
+        return Err(Error::argument(&path.display().to_string(), expected, &format!("shape {:?}", x.shape), hint));
     }
     let target = match y {
         None => Vec::new(),
-        Some(y) if y.rows() != x.rows() || y.shape.len() > 2 => {
-            let expected = format!("targets of shape ({0},) or ({0}, k)", x.rows());
-            return Err(Error::argument(&file, &expected, &format!("{:?}", y.shape), "give one target a sample"));
-        }
-        Some(y) if y.row_len() == 1 => columns(y, |_| "y".into()),
-        Some(y) => columns(y, |j| format!("y{j}")),
+        Some(y) => targets(path, x.rows(), y, classes)?,
     };
     Samples::new(path, columns(x, |j| format!("x{j}")), target, x.rows(), None)
+}
+
+/// Target columns of `rows` samples: y, or y0, y1, ...
+pub fn targets(path: &Path, rows: usize, y: &Array, classes: Option<&[String]>) -> Result<Vec<Column>> {
+    if y.rows() != rows || y.shape.len() > 2 {
+        let (file, expected) = (path.display().to_string(), format!("targets of shape ({rows},) or ({rows}, k)"));
+        return Err(Error::argument(&file, &expected, &format!("{:?}", y.shape), "give one target a sample"));
+    }
+    let mut target = match y.row_len() {
+        1 => columns(y, |_| "y".into()),
+        _ => columns(y, |j| format!("y{j}")),
+    };
+    classes.map_or(Ok(()), |names| name_classes(path, &mut target, names))?;
+    Ok(target)
 }
 
 /// Samples turned into columns, some at a time: one whole column after the other would miss the cache at every entry.

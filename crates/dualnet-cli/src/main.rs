@@ -2,6 +2,7 @@
 
 mod data;
 mod error;
+mod images;
 mod options;
 mod output;
 mod samples;

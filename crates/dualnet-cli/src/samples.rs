@@ -139,12 +139,7 @@ impl Samples {
 
     /// Refuses classes that are not among `known`.
     pub fn check_classes(&self, target: &Target, known: &[String]) -> Result<()> {
-        let Target::Classes { name, labels, codes } = target else { return Ok(()) };
-        let unknown = |code: &usize| !known.iter().any(|k| same(k, &labels[*code]));
-        let Some(row) = codes.iter().position(unknown) else { return Ok(()) };
-        let what = format!("{}: {}, column {name}", self.file.display(), self.place(row));
-        let hint = "a model cannot be judged on classes it has never seen: leave such rows out";
-        Err(Error::argument(&what, &format!("one of {}", listed(known)), &format!("{:?}", labels[codes[row]]), hint))
+        check_classes(&self.file, target, known, |row| self.place(row))
     }
 
     /// Refuses data that lack one of the columns named, or hold words where there were numbers.
@@ -172,6 +167,16 @@ impl Samples {
         }
         Ok(())
     }
+}
+
+/// Refuses classes that are not among `known`; `place` says where a row stands.
+pub fn check_classes(file: &Path, target: &Target, known: &[String], place: impl Fn(usize) -> String) -> Result<()> {
+    let Target::Classes { name, labels, codes } = target else { return Ok(()) };
+    let unknown = |code: &usize| !known.iter().any(|k| same(k, &labels[*code]));
+    let Some(row) = codes.iter().position(unknown) else { return Ok(()) };
+    let what = format!("{}: {}, column {name}", file.display(), place(row));
+    let hint = "a model cannot be judged on classes it has never seen: leave such rows out";
+    Err(Error::argument(&what, &format!("one of {}", listed(known)), &format!("{:?}", labels[codes[row]]), hint))
 }
 
 /// The first few of a list of names.

@@ -1,22 +1,21 @@
 //! Saved models: from the parts of a model to a folder and back.
 
 use crate::error::{Error, Result};
-use dualnet::model::{Model, Parts, Tensor};
+use dualnet::model::{Parts, SavedModel, Tensor};
 use dualnet::{Mat, Resources};
 use dualnet_io::model_folder;
 use std::path::Path;
 use std::time::Instant;
 
 /// Saves a model; an older one of that name is replaced.
-pub fn save(path: &Path, model: &Model) -> Result<()> {
-    let parts = model.to_parts()?;
+pub fn save(path: &Path, parts: Parts) -> Result<()> {
     let tensors: Vec<(&str, &[usize], &[f64])> =
         parts.tensors.iter().map(|t| (t.name.as_str(), t.shape.as_slice(), t.data.as_slice())).collect();
     Ok(model_folder::save(path, parts.json, &tensors)?)
 }
 
-/// Loads a model.
-pub fn load(path: &Path, resources: &Resources) -> Result<Model> {
+/// Loads a model of either kind.
+pub fn load(path: &Path, resources: &Resources) -> Result<SavedModel> {
     if !path.join(model_folder::JSON).is_file() {
         let found = match (path.is_dir(), path.exists()) {
             (true, _) => format!("a folder without {}", model_folder::JSON),
@@ -31,7 +30,7 @@ pub fn load(path: &Path, resources: &Resources) -> Result<Model> {
         .into_iter()
         .map(|(name, array)| Tensor { name, shape: array.shape.clone(), data: array.into_f64() })
         .collect();
-    Model::from_parts(Parts { json, tensors }, resources).map_err(Error::within(path))
+    SavedModel::from_parts(Parts { json, tensors }, resources).map_err(Error::within(path))
 }
 
 /// Speed of this machine in f64 products, measured in a few milliseconds, at the share of it that a fit reaches.

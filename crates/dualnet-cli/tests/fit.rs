@@ -217,7 +217,7 @@ fn options_are_checked_before_the_work() {
     place.fails("fit n.csv -o other", &["found other; that folder holds other things"]);
     place.fails("fit n.csv --net fc-foo-3", &["preset \"fc-foo-3\": unknown activation \"foo\""]);
     place.fails("fit n.csv --net nowhere.json", &["no file nowhere.json; try fc-relu-3"]);
-    place.fails("fit n.csv --net myrtle-5", &["myrtle-5: layers[0].conv: the spatial layer conv"]);
+    place.fails("fit n.csv --net myrtle-5", &["n.csv: expected images, found a table"]);
     for share in ["0", "1", "2", "nan", "0.001"] {
         place.fails(&format!("fit n.csv --holdout {share}"), &["--holdout: expected a share", "try .2"]);
     }

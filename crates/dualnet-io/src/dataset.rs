@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use crate::input::Input;
 use crate::options::Options;
 use crate::table::Table;
-use crate::{csv, idx, missing, npy, npz, parquet};
+use crate::{csv, idx, missing, npy, npz, parquet, sets};
 use std::path::Path;
 
 /// What a file or folder held.
@@ -13,7 +13,7 @@ use std::path::Path;
 pub enum Loaded {
     /// Named columns: CSV, Parquet. The target is one of them.
     Table(Table),
-    /// Samples along the first axis: .npy, .npz, IDX.
+    /// Samples along the first axis: .npy, .npz, IDX, CIFAR, folders of images.
     Arrays {
         /// The samples.
         x: Array,
@@ -21,17 +21,20 @@ pub enum Loaded {
         y: Option<Array>,
         /// Test samples and their labels, of a folder that holds both sets.
         test: Option<Box<(Array, Array)>>,
+        /// What the classes are called that `y` counts from 0, where the data say; all different.
+        classes: Option<Vec<String>>,
     },
 }
 
-/// Loads `path`, whatever format its content shows it to be. gzip around CSV, .npy and IDX is unpacked on the way.
+/// Loads `path`, whatever format its content (of a folder: the names in it) shows it to be. gzip around CSV, .npy and IDX is unpacked on
+/// the way. Cost: one pass over the files.
 ///
 /// # Errors
 /// A format that is not known, broken or truncated content, missing values (unless the options allow them), more than
 /// `options.max_bytes`; always with the file and the place in it.
 pub fn load(path: &Path, options: &Options) -> Result<Loaded> {
     if path.is_dir() {
-        return load_folder(path, options);
+        return sets::load(path, options);
     }
     let input = Input::new(path, options.max_bytes)?;
     match sniff(&input)? {
@@ -59,12 +62,14 @@ pub(crate) enum Format {
 }
 
 /// Formats that are not read, by their first bytes: what to say of them.
-const OTHERS: [(&[u8], &str, &str); 10] = [
+const OTHERS: [(&[u8], &str, &str); 12] = [
     (b"\x89HDF", "HDF5", "export it as .npz or Parquet"),
     (b"\x80\x02", "a Python pickle", "save it with numpy.save"),
     (b"\x80\x03", "a Python pickle", "save it with numpy.save"),
     (b"\x80\x04", "a Python pickle", "save it with numpy.save"),
     (b"\x80\x05", "a Python pickle", "save it with numpy.save"),
+    (b"\x89PNG", "a single image", "name the folder it lies in"),
+    (b"\xff\xd8\xff", "a single image", "name the folder it lies in"),
     (b"BZh", "bzip2", "unpack it first"),
     (b"\xfd7zXZ", "xz", "unpack it first"),
     (b"\x28\xb5\x2f\xfd", "Zstandard", "unpack it first"),
@@ -138,7 +143,7 @@ fn finish_arrays(path: &Path, mut x: Array, mut y: Option<Array>, options: &Opti
     }
     check_pair(path, &x.shape, y.as_ref().map(|y| y.shape.as_slice()), options.labels.as_deref())?;
     missing::in_arrays(path, &mut x, y.as_mut(), options.missing)?;
-    Ok(Loaded::Arrays { x, y, test: None })
+    Ok(Loaded::Arrays { x, y, test: None, classes: None })
 }
 
 fn read_labels(path: &Path, options: &Options) -> Result<Array> {
@@ -164,30 +169,4 @@ pub(crate) fn check_pair(path: &Path, x: &[usize], y: Option<&[usize]>, labels: 
     let (expected, found) = (format!("{samples} labels, one for each sample"), format!("the shape {y:?}"));
     let hint = "samples and labels must come from the same set, in the same order";
     Err(Error::malformed(labels.unwrap_or(path), "the labels", expected, found, hint))
-}
-
-fn load_folder(path: &Path, options: &Options) -> Result<Loaded> {
-    let [images, labels, test_images, test_labels] = idx::standard_files(path)?;
-    if options.labels.is_some() {
-        let found = "labels in the folder and in --labels";
-        return Err(Error::unsupported(path, "the folder", found, "leave --labels out"));
-    }
-    // Both sets lie in memory together and share the limit.
-    let mut left = options.max_bytes;
-    let mut pair = |images: &Path, labels: &Path| -> Result<(Array, Array)> {
-        let mut x = idx::read(images, left)?;
-        let mut y = idx::read(labels, left)?;
-        left = left.saturating_sub((x.data.len() * x.data.width() + y.data.len() * y.data.width()) as u64);
-        check_pair(images, &x.shape, Some(&y.shape), Some(labels))?;
-        missing::in_arrays(images, &mut x, Some(&mut y), options.missing)?;
-        Ok((x, y))
-    };
-    let (x, y) = pair(&images, &labels)?;
-    let test = pair(&test_images, &test_labels)?;
-    if test.0.shape[1..] != x.shape[1..] {
-        let (expected, found) = (format!("samples of shape {:?}", &x.shape[1..]), format!("{:?}", &test.0.shape[1..]));
-        let hint = "training and test set must come from the same data set";
-        return Err(Error::malformed(&test_images, "the samples", expected, found, hint));
-    }
-    Ok(Loaded::Arrays { x, y: Some(y), test: Some(Box::new(test)) })
 }

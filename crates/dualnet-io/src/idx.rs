@@ -68,6 +68,11 @@ pub(crate) fn read_header(reader: &mut dyn Read, file: &Path) -> Result<Header> 
     Ok(Header { element, layout: Layout::C, shape, bytes: (4 + lengths.len()) as u64 })
 }
 
+/// Whether a file of that name belongs to a standard data set.
+pub(crate) fn is_standard(name: &str) -> bool {
+    STANDARD.contains(&name.strip_suffix(".gz").unwrap_or(name))
+}
+
 /// The paths of the four standard files in `folder`: training images and labels, test images and labels.
 ///
 /// # Errors
@@ -84,6 +89,6 @@ pub(crate) fn standard_files(folder: &Path) -> Result<[PathBuf; 4]> {
     }
     let absent: Vec<_> = STANDARD.iter().copied().filter(|name| find(name).is_none()).collect();
     let expected = format!("the four IDX files {} (each may end in .gz)", STANDARD.join(", "));
-    let found = if absent.len() == 4 { "none of them".into() } else { format!("no {}", absent.join(", no ")) };
+    let found = format!("no {}", absent.join(", no "));
     Err(Error::malformed(folder, "the folder", expected, found, "add what is missing, or name a data file"))
 }

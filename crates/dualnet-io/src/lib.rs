@@ -16,12 +16,15 @@
 
 pub mod array;
 pub mod atomic;
+mod cifar;
 mod csv;
 pub mod dataset;
 mod element;
 pub mod error;
 pub mod folder;
 pub mod idx;
+mod image_file;
+mod image_folder;
 mod input;
 pub mod job_folder;
 mod missing;
@@ -31,6 +34,7 @@ pub mod npz;
 pub mod options;
 mod parquet;
 mod parquet_walk;
+mod sets;
 pub mod stream;
 pub mod table;
 pub mod write;

@@ -244,6 +244,21 @@ fn run(name: &str, sound: &[u8], check: impl Fn(Vec<u8>) -> Result<bool, TestCas
     assert!(result.is_ok(), "{name}: {}", result.unwrap_err());
 }
 
+/// Sound files of folders: a name and the content.
+fn image_files() -> Vec<(&'static str, Vec<u8>)> {
+    let image = image::RgbImage::from_fn(20, 30, |x, y| image::Rgb([x as u8, y as u8, (x * y) as u8]));
+    let encode = |format| {
+        let mut bytes = std::io::Cursor::new(Vec::new());
+        image::DynamicImage::from(image.clone()).write_to(&mut bytes, format).unwrap();
+        bytes.into_inner()
+    };
+    vec![
+        ("1.png", encode(image::ImageFormat::Png)),
+        ("1.jpg", encode(image::ImageFormat::Jpeg)),
+        ("data_batch_1.bin", vec![7; 3 * 3073]),
+    ]
+}
+
 /// One test, so that one thread alone decides how much memory the process has taken.
 #[test]
 fn damaged_files_give_an_answer_or_an_error_that_names_them() {
@@ -255,6 +270,16 @@ fn damaged_files_give_an_answer_or_an_error_that_names_them() {
         run(name, &sound, |bytes| {
             std::fs::write(&path, bytes).unwrap();
             load_one(&path)
+        });
+    }
+    for (name, sound) in image_files() {
+        let set = tempfile::tempdir().unwrap();
+        let path = set.path().join(name);
+        run(name, &sound, |bytes| {
+            std::fs::write(&path, bytes).unwrap();
+            let options = Options { max_bytes: LIMIT, ..Options::default() };
+            // A file that no longer looks like what it is makes the folder the one to name.
+            load(set.path(), &options).map(|_| true).or_else(|e| named(&e, &path).or_else(|_| named(&e, set.path())))
         });
     }
     let model = folder.path().join("model");

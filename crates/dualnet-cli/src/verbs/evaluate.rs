@@ -2,11 +2,13 @@
 
 use crate::data::{self, Reading};
 use crate::error::{Error, Result};
+use crate::images;
 use crate::options::{Common, MissingOption};
 use crate::output;
 use crate::store;
 use crate::verbs::fit::{metric_names, metric_row, metrics_json};
 use clap::Args;
+use dualnet::model::SavedModel;
 use std::path::PathBuf;
 
 /// Measure a saved model on data whose target is known
@@ -34,22 +36,24 @@ impl Evaluate {
     pub fn run(self) -> Result<()> {
         let resources = self.common.resources()?;
         let model = store::load(&self.model, &resources)?;
-        let resources = self.common.resources()?;
         let reading = Reading { labels: self.labels.as_deref(), missing: self.missing, common: &self.common };
-        let samples = data::load_for(&model, &self.data, &model.targets(), &reading)?;
-        if samples.target.is_empty() {
-            return Err(data::no_target(&samples, &model.targets(), ", or use predict"));
-        }
-        let target = samples.target(Some(model.task()))?;
-        samples.check_classes(&target, model.classes())?;
-        let frame = samples.into_frame()?;
-        let (metrics, coverage) = model.evaluate(&frame, &target, &resources).map_err(Error::within(&self.data))?;
+        let within = || Error::within(&self.data);
+        let (task, rows, (metrics, coverage)) = match &model {
+            SavedModel::Rows(model) => {
+                let (frame, target) = data::load_judging(model, &self.data, &reading, ", or use predict")?;
+                (model.task(), frame.rows(), model.evaluate(&frame, &target, &resources).map_err(within())?)
+            }
+            SavedModel::Images(model) => {
+                let (images, target) = images::load_judging(model, &self.data, &reading)?;
+                (model.task(), images.len(), model.evaluate(&images, &target, &resources).map_err(within())?)
+            }
+        };
         if self.common.json {
-            return output::print_json(&metrics_json(&metrics, coverage, frame.rows()));
+            return output::print_json(&metrics_json(&metrics, coverage, rows));
         }
         let name = self.data.display().to_string();
-        let rows = [metric_names(model.task(), &metrics), metric_row(&name, frame.rows(), &metrics)];
-        output::print(&output::table(&rows))?;
+        let lines = [metric_names(task, &metrics), metric_row(&name, rows, &metrics)];
+        output::print(&output::table(&lines))?;
         match coverage {
             Some(share) => output::print(&format!("90 % intervals held {:.1} % of the values", 100.0 * share)),
             None => Ok(()),

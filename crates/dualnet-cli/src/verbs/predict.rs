@@ -2,12 +2,13 @@
 
 use crate::data::{self, Reading};
 use crate::error::{Error, Result};
+use crate::images;
 use crate::options::{Common, MissingOption, Output, check_output};
 use crate::output;
 use crate::store;
 use clap::Args;
 use dualnet::Mat;
-use dualnet::model::Prediction;
+use dualnet::model::{Prediction, SavedModel};
 use dualnet::ridge::argmax;
 use dualnet_io::write::{write_csv, write_csv_to};
 use dualnet_io::{Column, Values};
@@ -18,7 +19,8 @@ use std::path::{Path, PathBuf};
 ///
 /// Columns of the result: prediction, and with --interval lower and upper (regression), or prediction and p_CLASS for each
 /// class. Columns of the data are found by name; others are ignored, and the target may be missing. Of
-/// a folder with a training and a test set the test set is predicted.
+/// a folder with a training and a test set the test set is predicted. A model of images reads images of the shape it was fitted to, of
+/// folders in the order of their names.
 ///
 /// Cost: for m rows and a model of n rows of d columns, about n m (2 d + 50 a layer) operations; --interval needs n^3/3 + 2
 /// n^2 m more, and 8 n^2 bytes.
@@ -49,8 +51,12 @@ impl Predict {
         }
         let resources = self.common.resources()?;
         let model = store::load(&self.model, &resources)?;
+        let (targets, classes) = match &model {
+            SavedModel::Rows(model) => (model.targets(), model.classes()),
+            SavedModel::Images(model) => (model.targets(), model.classes()),
+        };
         if let Some(level) = self.interval {
-            if !model.classes().is_empty() {
+            if !classes.is_empty() {
                 return Err(Error::argument(
                     "--interval",
                     "a model of numbers",
@@ -68,17 +74,26 @@ impl Predict {
             }
         }
         let reading = Reading { labels: None, missing: self.missing, common: &self.common };
-        let frame = data::load_for(&model, &self.data, &[], &reading)?.into_frame()?;
-        let prediction = model.predict(&frame, self.interval, &resources).map_err(Error::within(&self.data))?;
-        let columns = table(&prediction, &model.targets(), model.classes());
+        let within = || Error::within(&self.data);
+        let (rows, prediction) = match &model {
+            SavedModel::Rows(model) => {
+                let frame = data::load_for(model, &self.data, &[], &reading)?.into_frame()?;
+                (frame.rows(), model.predict(&frame, self.interval, &resources).map_err(within())?)
+            }
+            SavedModel::Images(model) => {
+                let images = images::load_for(model, &self.data, &reading)?.images;
+                (images.len(), model.predict(&images, self.interval, &resources).map_err(within())?)
+            }
+        };
+        let columns = table(&prediction, &targets, classes);
         match &self.output {
             Some(path) => {
                 write_csv(path, &columns)?;
                 let names: Vec<&str> = columns.iter().map(|c| c.name.as_str()).collect();
                 if self.common.json {
-                    return output::print_json(&json!({ "rows": frame.rows(), "columns": names, "output": path }));
+                    return output::print_json(&json!({ "rows": rows, "columns": names, "output": path }));
                 }
-                self.common.say(&format!("{} written to {}", output::count(frame.rows(), "row"), path.display()));
+                self.common.say(&format!("{} written to {}", output::count(rows, "row"), path.display()));
                 Ok(())
             }
             None if self.common.json => output::print_json(&columns_json(&columns)),

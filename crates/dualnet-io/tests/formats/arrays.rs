@@ -87,7 +87,8 @@ fn npz_round_trip_stored_and_deflated() {
     let path = place.path("a.npz");
     let x: Vec<f32> = (0..40_000).map(|i| i as f32).collect();
     npz::write(&path, &[("x", &[200, 200], Elements::F32(&x)), ("y", &[200], Elements::F64(&[0.5; 200]))]).unwrap();
-    let Loaded::Arrays { x: read, y: Some(y), test: None } = load(&path, &Options::default()).unwrap() else {
+    let Loaded::Arrays { x: read, y: Some(y), test: None, classes: None } = load(&path, &Options::default()).unwrap()
+    else {
         panic!()
     };
     assert_eq!((read.shape, read.data), (vec![200, 200], Data::F32(x.clone())));
@@ -121,7 +122,7 @@ fn idx_with_labels_and_a_standard_folder() {
     let text = place.error("set", &Options::default());
     assert!(text.ends_with("found no t10k-labels-idx1-ubyte; add what is missing, or name a data file"), "{text}");
     place.put("set/t10k-labels-idx1-ubyte.gz", gzip(&labels));
-    let Loaded::Arrays { x, y, test } = load(&place.path("set"), &Options::default()).unwrap() else { panic!() };
+    let Loaded::Arrays { x, y, test, .. } = load(&place.path("set"), &Options::default()).unwrap() else { panic!() };
     assert_eq!((x.rows(), y.unwrap().rows(), test.unwrap().0.shape), (2, 2, vec![2, 2, 3]));
     place.put("set/t10k-images-idx3-ubyte", idx_file(8, &[2, 1, 1], &[1, 2]));
     assert!(place.error("set", &Options::default()).contains("expected samples of shape [2, 3], found [1, 1]"));
@@ -223,7 +224,7 @@ fn errors_say_where_and_what() {
          samples and labels must come from the same set, in the same order"
     );
     std::fs::create_dir(place.path("folder")).unwrap();
-    assert!(place.error("folder", &ok).contains("found none of them; add what is missing, or name a data file"));
+    assert!(place.error("folder", &ok).contains("found an empty folder; add what is missing, or name a data file"));
 }
 
 #[test]

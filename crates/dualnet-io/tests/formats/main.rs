@@ -4,6 +4,7 @@
 
 mod arrays;
 mod csv;
+mod images;
 mod model_folder;
 mod parquet;
 mod writing;

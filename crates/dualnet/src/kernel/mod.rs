@@ -3,11 +3,13 @@
 //! - [`dense`]: nets without spatial layers.
 //! - [`conv`]: nets over the positions of images and sequences.
 //! - [`NetKernel`]: whichever of the two a net needs.
+//! - [`FlipKernel`]: either, averaged over the horizontal flip of images.
 //!
 //! [`crate::gram`] drives a [`Kernel`] over a grid of tiles.
 
 pub mod conv;
 pub mod dense;
+pub mod flip;
 pub mod float;
 mod input_shape;
 mod net_kernel;
@@ -19,6 +21,7 @@ use std::ops::Range;
 
 pub use conv::ConvKernel;
 pub use dense::DenseKernel;
+pub use flip::FlipKernel;
 pub use float::Float;
 pub use input_shape::InputShape;
 pub use net_kernel::{NetKernel, NetSamples, NetWorkspace};

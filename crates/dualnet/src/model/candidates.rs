@@ -30,7 +30,7 @@ impl KernelKind {
         }
     }
     /// That matrix of those computed.
-    pub(super) fn matrix(self, grams: Grams<f64>) -> Result<Mat<f64>> {
+    pub(super) fn matrix<T>(self, grams: Grams<T>) -> Result<Mat<T>> {
         let Grams { nngp, ntk } = grams;
         let empty = || invalid("the kernel", "the matrix asked for", "none", "report this as a defect");
         match self {

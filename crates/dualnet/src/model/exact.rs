@@ -84,7 +84,7 @@ impl Exact {
 }
 
 /// Adds rows of zeros up to whole blocks: a product or solution then takes the same path for a row whatever else is in the batch.
-fn whole_blocks(cross: Mat<f64>) -> Result<Mat<f64>> {
+pub(super) fn whole_blocks(cross: Mat<f64>) -> Result<Mat<f64>> {
     let (rows, cols) = (cross.rows().next_multiple_of(ROW_BLOCK), cross.cols());
     let mut data = cross.into_vec();
     data.resize(rows * cols, 0.0);

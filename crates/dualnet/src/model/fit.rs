@@ -19,7 +19,7 @@ use crate::gram;
 use crate::kernel::DenseKernel;
 use crate::linalg::{Mat, MatRef};
 use crate::resources::Resources;
-use crate::ridge::{DualFit, DualOptions, DualPath, IntervalCalibration, PathPoint, Width, best, default_path};
+use crate::ridge::{DualFit, DualOptions, DualPath, PathPoint, Width, best, default_path};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use serde::{Deserialize, Serialize};
@@ -136,17 +136,27 @@ pub struct Plan {
 pub fn plan(rows: usize, columns: usize, outputs: usize, options: &FitOptions) -> Result<Plan> {
     let tried = candidates(&options.net, options.kernel, &options.encodings)?.len();
     let compared = compared_rows(rows, tried, options);
+    let path = |n: usize| path_flops(n, outputs, options.lambdas.len());
+    let flops = tried as f64 * path(compared) + if compared == rows { 0.0 } else { path(rows) };
+    let columns = (rows as u64).saturating_mul(columns as u64).saturating_mul(8);
+    let bytes = path_bytes(rows, outputs, options.lambdas.len()).saturating_add(columns);
+    Ok(Plan { rows, candidates: tried, compared_rows: compared, bytes, flops })
+}
+
+/// Operations of the path of a kernel of `rows` rows over `steps` lambdas.
+pub(super) fn path_flops(rows: usize, outputs: usize, steps: usize) -> f64 {
     let n = rows as f64;
-    let path = |n: f64| 8.0 / 3.0 * n.powi(3) + options.lambdas.len() as f64 * n * n * (70.0 + 2.0 * outputs as f64);
-    let flops = tried as f64 * path(compared as f64) + if compared == rows { 0.0 } else { path(n) };
-    let (side, steps, outputs) = (rows as u64, options.lambdas.len() as u64, outputs as u64);
+    8.0 / 3.0 * n.powi(3) + steps as f64 * n * n * (70.0 + 2.0 * outputs as f64)
+}
+
+/// Bytes of the same.
+pub(super) fn path_bytes(rows: usize, outputs: usize, steps: usize) -> u64 {
+    let (side, steps, outputs) = (rows as u64, steps as u64, outputs as u64);
     // The kernel, the band reduction of it and its workspace, and the solution of the best candidate so far; for each lambda
     // a factor of the band, and the outputs solved, applied and left out.
     let square = side.saturating_mul(side).saturating_mul(28);
     let each = outputs.saturating_mul(5).saturating_add(45);
-    let a_row = (columns as u64).saturating_add(steps.saturating_mul(each)).saturating_mul(8);
-    let bytes = square.saturating_add(side.saturating_mul(a_row));
-    Ok(Plan { rows, candidates: tried, compared_rows: compared, bytes, flops })
+    square.saturating_add(side.saturating_mul(steps).saturating_mul(each).saturating_mul(8))
 }
 
 /// One candidate is compared with none: its path is that of all rows.
@@ -161,7 +171,7 @@ fn compared_rows(rows: usize, candidates: usize, options: &FitOptions) -> usize 
 ///
 /// Cost: 8/3 n^3 flops for each candidate compared and for the final solution; memory 2.5 n^2 numbers (see [`plan`]).
 pub fn fit(frame: &Frame, target: &Target, options: &FitOptions, resources: &Resources) -> Result<Model> {
-    check(frame, target)?;
+    check(frame.rows(), target)?;
     if options.encodings.is_empty() {
         return Err(invalid("the encodings", "at least one", "none", "leave them out to compare two"));
     }
@@ -248,14 +258,7 @@ fn assemble(
     mut report: Report,
     resources: &Resources,
 ) -> Result<Model> {
-    let loo = &fitted.point.loo;
-    let (outputs, metrics) = match target {
-        Target::Numbers { names, values } => {
-            let intervals = IntervalCalibration::new(&fitted, values.as_ref(), Width::Posterior)?;
-            (Outputs::Numbers { names: names.clone(), intervals }, Metrics::numbers(loo.as_ref(), values.as_ref())?)
-        }
-        Target::Classes { name, labels, codes } => Outputs::classes((name, labels, codes), loo, resources)?,
-    };
+    let (outputs, metrics) = Outputs::of_fit(target, &fitted, Width::Posterior, resources)?;
     report.loo = metrics;
     let exact = Exact {
         net: candidate.net.clone(),
@@ -269,7 +272,7 @@ fn assemble(
 }
 
 /// Puts a solution for standardised targets in their own units.
-fn restore(fitted: &mut DualFit, units: &[Unit]) {
+pub(super) fn restore(fitted: &mut DualFit, units: &[Unit]) {
     for (j, &Unit { mean, size }) in units.iter().enumerate() {
         fitted.intercept[j] = mean + size * fitted.intercept[j];
         for i in 0..fitted.coefficients.rows() {
@@ -296,10 +299,11 @@ fn prepare(
     learned.into_iter().map(|p| p.apply(frame).map(|x| (p, x))).collect()
 }
 
-fn check(frame: &Frame, target: &Target) -> Result<()> {
-    target.check_rows(frame.rows())?;
-    if frame.rows() < 2 {
-        return Err(invalid("the data", "at least two rows", &frame.rows().to_string(), "give more rows"));
+/// Refuses targets that no fit of `rows` rows can be made to.
+pub(super) fn check(rows: usize, target: &Target) -> Result<()> {
+    target.check_rows(rows)?;
+    if rows < 2 {
+        return Err(invalid("the data", "at least two rows", &rows.to_string(), "give more rows"));
     }
     target.check()
 }
@@ -347,14 +351,16 @@ pub(super) fn draw(rows: usize, wanted: usize, target: &Target, seed: u64) -> Op
     Some(order)
 }
 
-struct Solution {
-    path: DualPath,
+/// A path solved.
+pub(super) struct Solution {
+    pub path: DualPath,
     points: Vec<PathPoint>,
     best: usize,
 }
 
 impl Solution {
-    fn point(&self) -> &PathPoint {
+    /// The best point.
+    pub fn point(&self) -> &PathPoint {
         &self.points[self.best]
     }
 }
@@ -377,8 +383,17 @@ fn solve(
     options: &FitOptions,
     resources: &Resources,
 ) -> Result<Solution> {
-    let matrix = kernel_matrix((&candidate.net, candidate.kernel), x, resources)?;
-    let options = DualOptions { lambdas: options.lambdas.clone(), ..DualOptions::default() };
+    solve_kernel(kernel_matrix((&candidate.net, candidate.kernel), x, resources)?, y, &options.lambdas, resources)
+}
+
+/// The path of a kernel matrix, and the best lambda on it.
+pub(super) fn solve_kernel(
+    matrix: Mat<f64>,
+    y: MatRef<'_, f64>,
+    lambdas: &[f64],
+    resources: &Resources,
+) -> Result<Solution> {
+    let options = DualOptions { lambdas: lambdas.to_vec(), ..DualOptions::default() };
     let path = DualPath::new(matrix, y, options, resources)?;
     let points = path.points(resources)?;
     let best = best(&points).ok_or_else(|| invalid("lambdas", "at least one", "none", "leave the path out"))?;

@@ -1,22 +1,19 @@
 //! A fitted model: preprocessing, a solution in the dual or in features, and what its outputs mean.
 
 use super::batches::Batches;
-use super::exact::{Exact, Variances};
+use super::exact::Exact;
 use super::features::Features;
 use super::fit::Report;
 use super::frame::{Column, Frame};
 use super::invalid;
 use super::metrics::Metrics;
-use super::outputs::{Outputs, class_metrics, coverage, other_task, recode};
+use super::outputs::{Outputs, other_task};
 use super::preprocess::{InputKind, Preprocess};
 use super::target::{Target, Task};
-use crate::error::{Error, Result};
-use crate::linalg::{Mat, in_range};
+use crate::error::Result;
+use crate::linalg::Mat;
 use crate::resources::Resources;
-use crate::ridge::Width;
 
-/// Level at which coverage is reported.
-const LEVEL: f64 = 0.9;
 /// Rows evaluated at a time.
 const BATCH: usize = 4096;
 
@@ -75,26 +72,17 @@ impl Model {
 
     /// Classes or numbers.
     pub fn task(&self) -> Task {
-        match &self.outputs {
-            Outputs::Classes { .. } => Task::Classification,
-            Outputs::Numbers { .. } => Task::Regression,
-        }
+        self.outputs.task()
     }
 
     /// The classes, in the order of the columns of probabilities; empty for regression.
     pub fn classes(&self) -> &[String] {
-        match &self.outputs {
-            Outputs::Classes { labels, .. } => labels,
-            Outputs::Numbers { .. } => &[],
-        }
+        self.outputs.classes()
     }
 
     /// Names of the target columns.
     pub fn targets(&self) -> Vec<String> {
-        match &self.outputs {
-            Outputs::Classes { name, .. } => vec![name.clone()],
-            Outputs::Numbers { names, .. } => names.clone(),
-        }
+        self.outputs.targets()
     }
 
     /// The input columns that the model reads, with what they held in training.
@@ -121,35 +109,12 @@ impl Model {
     /// A column missing or of another type; a level beyond n / (n + 1); memory; values beyond the range of f64.
     pub fn predict(&self, frame: &Frame, level: Option<f64>, resources: &Resources) -> Result<Prediction> {
         let x = self.preprocess.apply(frame)?;
-        let wanted = match (&self.outputs, level) {
-            (Outputs::Numbers { intervals, .. }, Some(level)) => {
-                // A level that cannot be vouched for is refused before the work.
-                intervals.interval(Mat::zeros(0, self.intercept.len()).as_ref(), &[], level)?;
-                if intervals.width() == Width::Posterior { Variances::Wanted } else { Variances::Spared }
-            }
-            _ => Variances::Spared,
-        };
+        let wanted = self.outputs.variances(level)?;
         let (values, variance) = match &self.solution {
             Solution::Exact(exact) => exact.values(&x, &self.intercept, wanted, resources)?,
             Solution::Features(features) => (features.values(&x, &self.intercept, resources)?, Vec::new()),
         };
-        let values = in_range(values, "predictions")?;
-        match &self.outputs {
-            Outputs::Classes { calibration, .. } => {
-                Ok(Prediction::Classes { probabilities: calibration.probabilities(values.as_ref())?, scores: values })
-            }
-            Outputs::Numbers { intervals, .. } => {
-                let ends = match level {
-                    None => None,
-                    Some(level) => {
-                        let (lower, upper) = intervals.interval(values.as_ref(), &variance, level)?;
-                        let (lower, upper) = (in_range(lower, "lower ends")?, in_range(upper, "upper ends")?);
-                        Some(Intervals { lower, upper })
-                    }
-                };
-                Ok(Prediction::Numbers { values, intervals: ends })
-            }
-        }
+        self.outputs.prediction(values, &variance, level)
     }
 
     /// [`Self::evaluate`] of rows that come in batches: predictions and targets alone are kept.
@@ -158,66 +123,16 @@ impl Model {
         let mut parts = Vec::new();
         while let Some((frame, target)) = batches.next(BATCH)? {
             resources.check("evaluating")?;
-            parts.push((self.predict(&frame, self.level(), resources)?, target));
+            parts.push((self.predict(&frame, self.outputs.level(), resources)?, target));
         }
         let (predictions, targets): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
-        self.judge(Prediction::concatenated(predictions)?, &Target::concatenated(targets)?)
-    }
-
-    /// The level at which coverage is reported: few residuals cannot vouch for any.
-    fn level(&self) -> Option<f64> {
-        match &self.outputs {
-            Outputs::Numbers { intervals, .. } => {
-                (intervals.residuals().first().map_or(0, Vec::len) >= 9).then_some(LEVEL)
-            }
-            Outputs::Classes { .. } => None,
-        }
+        self.outputs.judge(Prediction::concatenated(predictions)?, &Target::concatenated(targets)?)
     }
 
     /// Metrics on rows of known target; for regression with the share of targets within 90 % intervals.
     pub fn evaluate(&self, frame: &Frame, target: &Target, resources: &Resources) -> Result<(Metrics, Option<f64>)> {
-        if frame.rows() != target.rows() || frame.rows() == 0 {
-            return Err(invalid(
-                "the data",
-                "at least one row, and a target for each",
-                &frame.rows().to_string(),
-                "check the file",
-            ));
-        }
-        if target.task() != self.task() {
-            return Err(other_task());
-        }
-        self.judge(self.predict(frame, self.level(), resources)?, target)
-    }
-
-    /// Metrics of predictions for rows of known target.
-    fn judge(&self, prediction: Prediction, target: &Target) -> Result<(Metrics, Option<f64>)> {
-        match (&self.outputs, target, prediction) {
-            (
-                Outputs::Classes { labels, name, .. },
-                Target::Classes { labels: theirs, codes, .. },
-                Prediction::Classes { probabilities, scores },
-            ) => {
-                let codes = recode(name, labels, theirs, codes)?;
-                Ok((class_metrics(&probabilities, &scores, labels, &codes)?, None))
-            }
-            (
-                Outputs::Numbers { .. },
-                Target::Numbers { values: truth, .. },
-                Prediction::Numbers { values, intervals },
-            ) => {
-                if truth.cols() != self.intercept.len() {
-                    return Err(Error::Shape {
-                        what: "target".into(),
-                        expected: format!("{} columns", self.intercept.len()),
-                        found: format!("{}", truth.cols()),
-                    });
-                }
-                let coverage = intervals.map(|ends| coverage(&ends, truth));
-                Ok((Metrics::numbers(values.as_ref(), truth.as_ref())?, coverage))
-            }
-            _ => Err(other_task()),
-        }
+        self.outputs.check(frame.rows(), target)?;
+        self.outputs.judge(self.predict(frame, self.outputs.level(), resources)?, target)
     }
 }
 

@@ -22,6 +22,7 @@ mod features;
 pub mod fit;
 pub mod fitted;
 pub mod frame;
+pub mod images;
 pub mod metrics;
 mod outputs;
 pub mod preprocess;
@@ -38,9 +39,13 @@ pub use features::FeaturePrecision;
 pub use fit::{FitOptions, Plan, Report, Tried, fit, plan, shuffled};
 pub use fitted::{Intervals, Model, Prediction};
 pub use frame::{Column, Frame, Values};
+pub use images::{
+    Augment, Direct, GramSource, ImageModel, ImageOptions, ImagePlan, ImageReport, Images, Whiten, fit_images,
+    pair_seconds, plan_images,
+};
 pub use metrics::Metrics;
 pub use preprocess::{Encoding, InputKind, Preprocess};
-pub use saved::{Parts, Tensor};
+pub use saved::{Parts, SavedModel, Tensor};
 pub use target::{Target, Task};
 
 use crate::error::Error;

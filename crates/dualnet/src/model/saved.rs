@@ -5,6 +5,7 @@ use super::exact::Exact;
 use super::features::{Features, TowerDescription};
 use super::fit::Report;
 use super::fitted::{Model, Solution};
+use super::images::ImageModel;
 use super::invalid;
 use super::outputs::Outputs;
 use super::preprocess::Preprocess;
@@ -17,8 +18,8 @@ use crate::ridge::{Calibration, IntervalCalibration, Width};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-/// Version of the description: 1 had exact models alone.
-const FORMAT: u32 = 2;
+/// Version of the description: 1 had exact models alone, 2 no models of images.
+pub(super) const FORMAT: u32 = 3;
 
 /// A named array.
 #[derive(Clone, Debug, PartialEq)]
@@ -63,7 +64,7 @@ enum SolutionDescription {
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "kind")]
-enum TargetDescription {
+pub(super) enum TargetDescription {
     Numbers { names: Vec<String>, width: Width, noise: f64 },
     Classes { name: String, labels: Vec<String>, scale: f64 },
 }
@@ -71,16 +72,7 @@ enum TargetDescription {
 impl Model {
     /// Takes the model apart. Putting the parts together gives the same bits.
     pub fn to_parts(&self) -> Result<Parts> {
-        let (target, extra) = match &self.outputs {
-            Outputs::Numbers { names, intervals } => (
-                TargetDescription::Numbers { names: names.clone(), width: intervals.width(), noise: intervals.noise() },
-                tensor("residuals", matrix(intervals.residuals())?),
-            ),
-            Outputs::Classes { name, labels, calibration } => (
-                TargetDescription::Classes { name: name.clone(), labels: labels.clone(), scale: calibration.scale },
-                Tensor { name: "bias".into(), shape: vec![labels.len()], data: calibration.bias.clone() },
-            ),
-        };
+        let (target, extra) = target_parts(&self.outputs)?;
         let (solution, lambda_absolute, [first, second]) = match &self.solution {
             Solution::Exact(exact) => {
                 let net = serde_json::from_str(&exact.net.to_json()).map_err(|e| damaged("net", &e.to_string()))?;
@@ -102,9 +94,7 @@ impl Model {
             lambda_absolute,
             report: self.report.clone(),
         };
-        let intercept =
-            Tensor { name: "intercept".into(), shape: vec![self.intercept.len()], data: self.intercept.clone() };
-        let tensors = vec![first, second, intercept, extra];
+        let tensors = vec![first, second, vector("intercept", &self.intercept), extra];
         let json = serde_json::to_value(&description).map_err(|e| damaged("description", &e.to_string()))?;
         Ok(Parts { json, tensors })
     }
@@ -116,6 +106,10 @@ impl Model {
     /// that do not fit, or with entries that are not finite; a net that cannot read the inputs.
     pub fn from_parts(parts: Parts, resources: &Resources) -> Result<Self> {
         check_format(&parts.json)?;
+        if super::images::is_meant_by(&parts.json) {
+            let hint = "load it as a model of images";
+            return Err(invalid("the model", "one of rows of a table or array", "one of images", hint));
+        }
         let fields = Fields(&parts.json);
         let preprocess: Preprocess = fields.get("preprocess")?;
         preprocess.check().map_err(|found| damaged(&place("preprocess"), &found))?;
@@ -130,15 +124,49 @@ impl Model {
         };
         let outputs =
             outputs(fields.get("target")?, (rows(&solution), intercept.len()), lambda_absolute, &mut tensors)?;
-        if let Some(extra) = tensors.first() {
-            return Err(damaged(&format!("array {}", extra.name), "an array that no part of the model asks for"));
-        }
+        no_more(&tensors)?;
         let mut report: Report = fields.get("report")?;
         if report.loo_rows == 0 {
             // Format 1 left all rows out and did not say so.
             report.loo_rows = report.n_train;
         }
         Ok(Self { preprocess, outputs, solution, intercept, report })
+    }
+}
+
+/// What the outputs are, and their array.
+pub(super) fn target_parts(outputs: &Outputs) -> Result<(TargetDescription, Tensor)> {
+    Ok(match outputs {
+        Outputs::Numbers { names, intervals } => (
+            TargetDescription::Numbers { names: names.clone(), width: intervals.width(), noise: intervals.noise() },
+            tensor("residuals", matrix(intervals.residuals())?),
+        ),
+        Outputs::Classes { name, labels, calibration } => (
+            TargetDescription::Classes { name: name.clone(), labels: labels.clone(), scale: calibration.scale },
+            vector("bias", &calibration.bias),
+        ),
+    })
+}
+
+/// A model of either kind, from its parts.
+#[derive(Clone, Debug)]
+pub enum SavedModel {
+    /// Of rows of a table or array.
+    Rows(Box<Model>),
+    /// Of images.
+    Images(Box<ImageModel>),
+}
+
+impl SavedModel {
+    /// Puts a model together, of whichever kind the description is.
+    ///
+    /// # Errors
+    /// Those of [`Model::from_parts`] and [`ImageModel::from_parts`].
+    pub fn from_parts(parts: Parts, resources: &Resources) -> Result<Self> {
+        Ok(match super::images::is_meant_by(&parts.json) {
+            true => Self::Images(Box::new(ImageModel::from_parts(parts, resources)?)),
+            false => Self::Rows(Box::new(Model::from_parts(parts, resources)?)),
+        })
     }
 }
 
@@ -183,7 +211,7 @@ fn features(
     Ok(Solution::Features(Box::new(Features { tower, anchors, map, theta, lambda_absolute })))
 }
 
-fn check_format(json: &serde_json::Value) -> Result<()> {
+pub(super) fn check_format(json: &serde_json::Value) -> Result<()> {
     let found = json.get("format");
     if found.and_then(serde_json::Value::as_u64).is_some_and(|f| (1..=u64::from(FORMAT)).contains(&f)) {
         return Ok(());
@@ -193,7 +221,7 @@ fn check_format(json: &serde_json::Value) -> Result<()> {
 }
 
 /// What the outputs are of a model of k outputs, of which n rows were left out (`None`: some).
-fn outputs(
+pub(super) fn outputs(
     target: TargetDescription,
     (n, k): (Option<usize>, usize),
     lambda_absolute: f64,
@@ -219,20 +247,32 @@ fn outputs(
 }
 
 /// The description, read field by field so that an error says which.
-struct Fields<'a>(&'a serde_json::Value);
+pub(super) struct Fields<'a>(pub(super) &'a serde_json::Value);
 
 impl Fields<'_> {
-    fn get<T: DeserializeOwned>(&self, name: &str) -> Result<T> {
+    pub(super) fn get<T: DeserializeOwned>(&self, name: &str) -> Result<T> {
         let value = self.0.get(name).ok_or_else(|| damaged(&place(name), "the field is missing"))?;
         T::deserialize(value).map_err(|e| damaged(&place(name), &e.to_string()))
     }
 }
 
-fn place(field: &str) -> String {
+pub(super) fn place(field: &str) -> String {
     format!("model.json: {field}")
 }
 
-fn tensor(name: &str, matrix: Mat<f64>) -> Tensor {
+/// Refuses arrays that nobody has taken.
+pub(super) fn no_more(tensors: &[Tensor]) -> Result<()> {
+    match tensors.first() {
+        None => Ok(()),
+        Some(extra) => Err(damaged(&format!("array {}", extra.name), "an array that no part of the model asks for")),
+    }
+}
+
+pub(super) fn vector(name: &str, values: &[f64]) -> Tensor {
+    Tensor { name: name.into(), shape: vec![values.len()], data: values.to_vec() }
+}
+
+pub(super) fn tensor(name: &str, matrix: Mat<f64>) -> Tensor {
     Tensor { name: name.into(), shape: vec![matrix.rows(), matrix.cols()], data: matrix.into_vec() }
 }
 
@@ -241,7 +281,7 @@ fn matrix(rows: &[Vec<f64>]) -> Result<Mat<f64>> {
 }
 
 /// Takes the array of that name out, checking its shape (`None`: any length) and that it is finite. One axis gives one row.
-fn take(tensors: &mut Vec<Tensor>, name: &str, shape: &[Option<usize>]) -> Result<Mat<f64>> {
+pub(super) fn take(tensors: &mut Vec<Tensor>, name: &str, shape: &[Option<usize>]) -> Result<Mat<f64>> {
     let at = tensors.iter().position(|t| t.name == name);
     let at = at.ok_or_else(|| damaged(&format!("array {name} of the model"), "none"))?;
     let tensor = tensors.swap_remove(at);
@@ -265,10 +305,10 @@ fn take(tensors: &mut Vec<Tensor>, name: &str, shape: &[Option<usize>]) -> Resul
     Ok(matrix)
 }
 
-fn expect(fits: bool, what: &str, expected: &str, found: &str) -> Result<()> {
+pub(super) fn expect(fits: bool, what: &str, expected: &str, found: &str) -> Result<()> {
     if fits { Ok(()) } else { Err(invalid(what, expected, found, "save the model again")) }
 }
 
-fn damaged(what: &str, found: &str) -> Error {
+pub(super) fn damaged(what: &str, found: &str) -> Error {
     invalid(what, "what dualnet writes", found, "save the model again")
 }

@@ -5,6 +5,7 @@ mod bundled;
 mod data;
 mod fit;
 mod hostile;
+mod images;
 mod oracle;
 mod predict;
 mod preprocess;

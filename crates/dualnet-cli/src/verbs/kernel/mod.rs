@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 use work::{Asked, Work};
 
-pub use net::read_dense as read_dense_net;
+pub use net::{read as read_net, read_dense as read_dense_net};
 
 /// Compute the exact kernel matrices of a net
 ///

@@ -117,7 +117,7 @@ pub fn fit_bundled(batches: &mut dyn Batches, options: &BundledOptions, resource
     };
     let target = sample.target.select(&solved.left_out);
     let (outputs, metrics) = match &target {
-        Target::Classes { name, labels, codes } => Outputs::classes((name, labels, codes), &solved.loo, resources)?,
+        Target::Classes { name, labels, codes } => Outputs::of_classes((name, labels, codes), &solved.loo, resources)?,
         Target::Numbers { names, values } => {
             let intervals = intervals(&solved.loo, values, point.lambda_absolute)?;
             let metrics = Metrics::numbers(solved.loo.as_ref(), values.as_ref())?;

@@ -1,0 +1,208 @@
+//! Fitting nets to images: as they are, with their positions.
+
+use super::load::split;
+use super::report::{metric_names, metric_row, metrics_json};
+use super::{Fit, MethodOption, PrecisionOption, ReadOption};
+use crate::data::Reading;
+use crate::error::{Error, Result};
+use crate::images::{self, Pictures};
+use crate::output;
+use crate::store;
+use crate::verbs::kernel::read_net;
+use dualnet::Resources;
+use dualnet::model::{
+    Augment, Direct, ImageModel, ImageOptions, ImageReport, Images, Metrics, Target, Task, Whiten, fit_images,
+    pair_seconds, plan_images,
+};
+use dualnet::snnk::BundledNet;
+use serde_json::json;
+use std::time::Instant;
+
+/// Training images, and test images where there are any, with their targets.
+struct Sets {
+    train: (Images, Target),
+    test: Option<(Images, Target)>,
+}
+
+impl Fit {
+    /// What to fit to images, if that is what was asked for: a net over positions, or preprocessing of images.
+    pub(super) fn image_options(&self) -> Result<Option<ImageOptions>> {
+        let asked = match (self.augment.into(), self.whiten.into()) {
+            (Augment::Flip, _) => Some("--augment"),
+            (_, Whiten::Mean | Whiten::Zca) => Some("--whiten"),
+            (Augment::None, Whiten::None) => None,
+        };
+        if self.net == "auto" || BundledNet::is_meant_by(&self.net) {
+            return match asked {
+                None => Ok(None),
+                Some(option) => {
+                    let hint = "name the net of an exact fit, such as myrtle-5 or fc-relu-2";
+                    Err(Error::argument(option, "a single net beside it", &format!("--net {}", self.net), hint))
+                }
+            };
+        }
+        let net = read_net(&self.net)?;
+        if !net.is_spatial() && asked.is_none() {
+            return Ok(None);
+        }
+        let refuse = |what: &str, expected: &str, found: &str| {
+            Err(Error::argument(what, expected, found, "leave it out: nets on images are solved exactly, from memory"))
+        };
+        match (self.method, self.precision, self.read) {
+            (MethodOption::Features, ..) => refuse("--method", "exact for a net on images", "features"),
+            (_, PrecisionOption::F64, _) => refuse("--precision", "f32 for a net on images", "f64"),
+            (.., ReadOption::File) => refuse("--read", "memory for a net on images", "file"),
+            _ => Ok(Some(ImageOptions {
+                kernel: self.kernel_choice(),
+                whiten: self.whiten.into(),
+                augment: self.augment.into(),
+                ..ImageOptions::new(net)
+            })),
+        }
+    }
+
+    /// Fits a net to images.
+    pub(super) fn run_images(&self, options: &ImageOptions, resources: &Resources, start: Instant) -> Result<()> {
+        let Sets { train: (train, target), test } = self.load_images(options)?;
+        if self.dry_run {
+            let tested = test.map_or(0, |(images, _)| images.len());
+            return self.print_image_plan((&train, tested), &target, options, resources);
+        }
+        let model = fit_images(&train, &target, options, &mut Direct, resources).map_err(Error::within(&self.data))?;
+        // Hours of work are saved before anything else may fail.
+        if let Some(path) = &self.output {
+            store::save(path, model.to_parts()?)?;
+        }
+        let tested = match test {
+            None => None,
+            Some((images, target)) => {
+                let file = self.test.as_ref().unwrap_or(&self.data);
+                Some((images.len(), model.evaluate(&images, &target, resources).map_err(Error::within(file))?))
+            }
+        };
+        let seconds = start.elapsed().as_secs_f64();
+        if self.common.json {
+            let mut value = json!(model.report());
+            value["loo"] = metrics_json(&model.report().loo, None, model.report().n_train);
+            value["threads"] = json!(resources.threads());
+            value["seconds"] = json!(seconds);
+            if let Some((rows, (metrics, coverage))) = &tested {
+                value["test"] = metrics_json(metrics, *coverage, *rows);
+            }
+            return output::print_json(&value);
+        }
+        self.print_images(&model, tested, seconds)
+    }
+
+    fn load_images(&self, options: &ImageOptions) -> Result<Sets> {
+        if let [name, ..] = self.target.as_slice() {
+            let hint = "images carry their targets as y, as names of folders, or in the file given with --labels";
+            return Err(Error::argument("--target", "a table with named columns", name, hint));
+        }
+        let axes = options.net.axes().unwrap_or(2);
+        let reading = Reading { labels: self.labels.as_deref(), missing: self.missing, common: &self.common };
+        let data = images::load(&self.data, axes, &reading)?;
+        let train = data.pictures;
+        let (count, shape) = (output::count(train.images.len(), "image"), train.images.shape().clone());
+        self.common.say(&format!("{}: {count} of {shape}", self.data.display()));
+        let target = train.target(self.task())?;
+        self.say_classes(&target);
+        let like = |test: Pictures| -> Result<(Images, Target)> {
+            test.check_shape(&shape, &self.data)?;
+            let theirs = test.target(Some(target.task()))?;
+            if let Target::Classes { labels, .. } = &target {
+                test.check_classes(&theirs, labels)?;
+            }
+            Ok((test.images, theirs))
+        };
+        let test = match (&self.test, self.holdout, data.test) {
+            (Some(path), ..) => {
+                let reading = Reading { labels: self.test_labels.as_deref(), ..reading };
+                let data = images::load(path, axes, &reading)?;
+                Some(like(data.test.unwrap_or(data.pictures))?)
+            }
+            (None, Some(share), _) => {
+                let (kept, out) = split(train.images.len(), share, self.common.seed)?;
+                let part = |rows: &[usize]| (train.images.select(rows), target.select(rows));
+                return Ok(Sets { train: part(&kept), test: Some(part(&out)) });
+            }
+            (None, None, Some(test)) => Some(like(test)?),
+            (None, None, None) => None,
+        };
+        Ok(Sets { train: (train.images, target), test })
+    }
+
+    fn print_image_plan(
+        &self,
+        (images, tested): (&Images, usize),
+        target: &Target,
+        options: &ImageOptions,
+        resources: &Resources,
+    ) -> Result<()> {
+        let mut plan = plan_images(images.len(), images.shape().width(), target.outputs(), options);
+        plan.pairs += images.len() as u64 * tested as u64;
+        let pair = pair_seconds(images, options, resources).map_err(Error::within(&self.data))?;
+        let seconds = pair * plan.pairs as f64 + plan.flops / store::flops_per_second(self.common.resources()?)?;
+        let limit = self.common.memory();
+        if self.common.json {
+            let mut value = json!(plan);
+            value["seconds_per_pair"] = json!(pair);
+            value["seconds_expected"] = json!(seconds);
+            value["memory"] = json!(limit);
+            return output::print_json(&value);
+        }
+        output::print(&format!(
+            "{}, {} of {} ms each, {} of memory{}, about {}",
+            output::count(plan.rows, "image"),
+            output::count(plan.pairs as usize, "pair"),
+            output::number(1e3 * pair),
+            output::bytes(plan.bytes),
+            output::over_limit(plan.bytes, limit),
+            output::duration(seconds),
+        ))
+    }
+
+    fn print_images(
+        &self,
+        model: &ImageModel,
+        tested: Option<(usize, (Metrics, Option<f64>))>,
+        seconds: f64,
+    ) -> Result<()> {
+        let report = model.report();
+        let mut text = match report.task {
+            Task::Classification => format!("predicting   {} classes\n", model.classes().len()),
+            Task::Regression => format!("predicting   {}\n", model.targets().join(", ")),
+        };
+        text += &described(report);
+        let mut rows = vec![metric_names(report.task, &report.loo)];
+        rows.push(metric_row("leave-one-out", report.n_train, &report.loo));
+        if let Some((n, (metrics, _))) = &tested {
+            rows.push(metric_row("test", *n, metrics));
+        }
+        text += &format!("\n{}", output::table(&rows));
+        if let Some((_, (_, Some(coverage)))) = &tested {
+            text += &format!("\n90 % intervals held {:.1} % of the test values\n", 100.0 * coverage);
+        }
+        if let Some(path) = &self.output {
+            text += &format!("\nsaved in {}\n", path.display());
+        }
+        output::print(&format!("{text}\n{}\n", output::duration(seconds)))
+    }
+}
+
+/// The lines about what was chosen.
+fn described(report: &ImageReport) -> String {
+    let whiten = match report.whiten {
+        Whiten::None => "",
+        Whiten::Mean => ", channels standardised",
+        Whiten::Zca => ", ZCA",
+    };
+    let flips = if report.augment == Augment::Flip { ", flips" } else { "" };
+    let (kernel, lambda) = (report.kernel.name(), output::number(report.lambda));
+    let mut text = format!("model        {} ({kernel}{whiten}{flips}), lambda {lambda}\n", report.net);
+    if let Some(jitter) = report.jitter {
+        let (jitter, condition) = (output::number(jitter), output::number(report.condition));
+        text += &format!("note         {jitter} was added to lambda for a stable solution (condition {condition})\n");
+    }
+    text
+}

@@ -1,0 +1,137 @@
+//! What `fit` prints: for people, and as JSON.
+
+use super::Fit;
+use crate::error::Result;
+use crate::output;
+use crate::samples::listed;
+use crate::store;
+use dualnet::Resources;
+use dualnet::model::{Metrics, Model, Report, Task};
+use serde_json::{Value, json};
+use std::time::Instant;
+
+/// Rows of a test, and what came of it.
+type Tested = (usize, (Metrics, Option<f64>));
+
+impl Fit {
+    /// Saves the model and prints its report.
+    pub(super) fn finish(
+        &self,
+        model: &Model,
+        tested: Option<Tested>,
+        start: Instant,
+        resources: &Resources,
+    ) -> Result<()> {
+        if let Some(path) = &self.output {
+            store::save(path, model.to_parts()?)?;
+        }
+        let seconds = start.elapsed().as_secs_f64();
+        if self.common.json {
+            let mut value = report_json(model.report());
+            value["threads"] = json!(resources.threads());
+            value["seconds"] = json!(seconds);
+            if let Some((rows, (metrics, coverage))) = &tested {
+                value["test"] = metrics_json(metrics, *coverage, *rows);
+            }
+            return output::print_json(&value);
+        }
+        self.print(model, tested, seconds)
+    }
+
+    fn print(&self, model: &Model, tested: Option<Tested>, seconds: f64) -> Result<()> {
+        let report = model.report();
+        let mut text = String::new();
+        let what = match report.task {
+            Task::Classification => format!("{} classes of {}", model.classes().len(), model.targets().join(", ")),
+            Task::Regression => model.targets().join(", "),
+        };
+        let lambda = output::number(report.lambda);
+        text += &format!("predicting   {what}\n");
+        let encoding = json_word(&json!(report.encoding));
+        let kind = match &report.features {
+            None => report.kernel.name().to_string(),
+            Some(features) => {
+                format!("{} directions, {}", features.directions.name(), json_word(&json!(features.precision)))
+            }
+        };
+        text += &format!("model        {} ({kind}, {encoding} encoding), lambda {lambda}\n", report.net);
+        if report.candidates.len() > 1 {
+            let (tried, rows) = (report.candidates.len(), report.compared_rows);
+            text += &format!("chosen       among {tried} models by leave-one-out on {rows} rows\n");
+        }
+        if let Some(jitter) = report.jitter {
+            let condition = report.condition.map_or(String::new(), |c| format!(" (condition {})", output::number(c)));
+            text += &format!(
+                "note         {} was added to lambda for a stable solution{condition}\n",
+                output::number(jitter)
+            );
+        }
+        text += &left_out(&report.dropped);
+        let mut rows = vec![metric_names(report.task, &report.loo)];
+        rows.push(metric_row("leave-one-out", report.loo_rows, &report.loo));
+        if let Some((n, (metrics, _))) = &tested {
+            rows.push(metric_row("test", *n, metrics));
+        }
+        text += &format!("\n{}", output::table(&rows));
+        if let Some((_, (_, Some(coverage)))) = &tested {
+            text += &format!("\n90 % intervals held {:.1} % of the test values\n", 100.0 * coverage);
+        }
+        if let Some(path) = &self.output {
+            text += &format!("\nsaved in {}\n", path.display());
+        }
+        text += &format!("\n{}\n", output::duration(seconds));
+        output::print(&text)
+    }
+}
+
+/// Columns left out: a line each, or one for all where there are many.
+fn left_out(dropped: &[(String, String)]) -> String {
+    const MOST: usize = 4;
+    if dropped.len() <= MOST {
+        return dropped.iter().map(|(name, reason)| format!("left out     column {name:?}: {reason}\n")).collect();
+    }
+    let names: Vec<String> = dropped.iter().map(|(name, _)| name.clone()).collect();
+    let mut reasons: Vec<&str> = dropped.iter().map(|(_, reason)| reason.as_str()).collect();
+    reasons.sort_unstable();
+    reasons.dedup();
+    format!("left out     {} columns ({}): {}\n", names.len(), reasons.join(", "), listed(&names))
+}
+
+/// What the contract names, flat.
+fn report_json(report: &Report) -> Value {
+    let mut value = json!(report);
+    value["loo"] = metrics_json(&report.loo, None, report.loo_rows);
+    value
+}
+
+/// Metrics as an object, with the share of values within 90 % intervals.
+pub fn metrics_json(metrics: &Metrics, coverage: Option<f64>, rows: usize) -> Value {
+    let mut value = json!(metrics);
+    value["rows"] = json!(rows);
+    if let Some(coverage) = coverage {
+        value["coverage_90"] = json!(coverage);
+    }
+    value
+}
+
+fn json_word(value: &Value) -> String {
+    value.as_str().unwrap_or("").to_string()
+}
+
+/// Heads of the columns of [`metric_row`].
+pub fn metric_names(task: Task, metrics: &Metrics) -> Vec<String> {
+    let names: &[&str] = match task {
+        Task::Classification if metrics.rmse.is_some() => &["", "rows", "accuracy", "log loss", "Brier", "RMSE", "R2"],
+        Task::Classification => &["", "rows", "accuracy", "log loss", "Brier"],
+        Task::Regression => &["", "rows", "RMSE", "R2"],
+    };
+    names.iter().map(|n| n.to_string()).collect()
+}
+
+/// A line of metrics for people.
+pub fn metric_row(name: &str, rows: usize, m: &Metrics) -> Vec<String> {
+    let values = [m.accuracy, m.log_loss, m.brier, m.rmse, m.r2];
+    let mut row = vec![name.to_string(), rows.to_string()];
+    row.extend(values.into_iter().flatten().map(output::number));
+    row
+}
