@@ -94,9 +94,9 @@ impl Compiler {
                 let cols = Blend::windows(grid.cols, (size.1, step.1), behind.cols, *padding, weight(size.1));
                 (scatter(rows, cols), behind)
             }
-            Op::Flatten => (End::Flatten { factor: 1.0 / last.grid.len() as f64 }, Grid::ONE),
+            Op::Flatten => (End::Flatten { factor: 1.0 / last.grid.positions() as f64 }, Grid::ONE),
             Op::GlobalPool(pooling) => {
-                let n = last.grid.len() as f64;
+                let n = last.grid.positions() as f64;
                 let factor = if *pooling == Pooling::Average { 1.0 / (n * n) } else { 1.0 };
                 (End::Global { factor }, Grid::ONE)
             }

@@ -12,7 +12,7 @@ use super::planes::Plane;
 use super::program::{Affine, Conv, Grid, PAD};
 use crate::dual::ThreeRows;
 use crate::kernel::Float;
-use crate::simd::{Isa, Kernel, Lanes, Real, Vector, view, view_mut};
+use crate::simd::{Isa, Kernel, Lanes, Real, Register, Vector, view, view_mut};
 
 /// Sums along rows.
 #[derive(Debug)]
@@ -49,7 +49,7 @@ impl<T: Float> Masks<T> {
         self.shifts.resize_with(shifts.len(), || (0, Buffer::default()));
         for ((by, mask), shift) in self.shifts.iter_mut().zip(shifts) {
             *by = shift.by;
-            mask.reserve(grid.len() + PAD);
+            mask.reserve(grid.positions() + PAD);
             let (row, others) = mask.split_at_mut(grid.cols);
             for (to, inside) in row.iter_mut().zip(&shift.mask) {
                 *to = T::from_f64(if *inside { 1.0 } else { 0.0 });
@@ -319,7 +319,7 @@ impl<T: Float> AlongColumns<'_, T> {
 
 /// Entries `width` apart that are summed: three of them, or any number where `TAPS` is 0.
 struct Rows<'a, V: Vector, T: Float, const TAPS: usize> {
-    three: [&'a [<T::Lanes<V> as Lanes<V, T>>::Register]; 3],
+    three: [&'a [Register<V, T>]; 3],
     sums: &'a [T],
     from: usize,
     taps: usize,

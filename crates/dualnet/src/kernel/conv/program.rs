@@ -22,13 +22,13 @@ impl Grid {
     pub const ONE: Self = Self { rows: 1, cols: 1 };
 
     /// Positions.
-    pub fn len(self) -> usize {
+    pub fn positions(self) -> usize {
         self.rows * self.cols
     }
 
     /// Entries from one map or plane to the next.
     pub fn stride(self) -> usize {
-        self.len().next_multiple_of(PAD) + PAD
+        self.positions().next_multiple_of(PAD) + PAD
     }
 }
 
@@ -53,7 +53,7 @@ impl Offsets {
     }
 
     /// Planes.
-    pub fn len(&self) -> usize {
+    pub fn planes(&self) -> usize {
         self.rows.len() * self.cols.len()
     }
 
