@@ -47,7 +47,7 @@ pub struct PlaneMut<'a, T> {
     /// Pairs.
     pub len: usize,
     /// What c and t are made of, if they do not hold it yet; both kernels are wanted then.
-    pub rows: Option<ThreeRows<'a, T>>,
+    pub rows: Option<&'a ThreeRows<'a, T>>,
     /// Covariances.
     pub c: &'a mut [T],
     /// Tangent kernel; empty where only the NNGP is wanted.
@@ -135,7 +135,7 @@ impl<D: Dual, T: Element> Kernel for Apply<'_, '_, D, T> {
         let count = plane.len.div_ceil(<T::Lanes<V> as Lanes<V, T>>::LANES);
         let at = Registers::<V, T>::new(simd, plane, count);
         let c = view_mut::<V, T>(&mut *plane.c, 0, count);
-        match (plane.t.is_empty(), &plane.rows) {
+        match (plane.t.is_empty(), plane.rows) {
             (true, _) => nngp::<D, V, T>(self.dual, simd, at, c),
             (false, None) => both::<D, V, T>(self.dual, simd, at, c, view_mut::<V, T>(&mut *plane.t, 0, count)),
             (false, Some(rows)) => {

@@ -168,10 +168,10 @@ pub struct Scatter {
 /// Windows of two columns.
 #[derive(Clone, Debug)]
 pub struct Halves {
-    /// By number of the offset along the columns: the planes of even and of odd positions.
+    /// By number of the offset along the columns: where the first planes of even and of odd positions begin.
     pub planes: Vec<[Option<usize>; 2]>,
-    /// By number of the offset along the rows: (number of the new offset, new row, old rows that are added up there).
-    pub rows: Vec<Vec<(usize, usize, Vec<usize>)>>,
+    /// By number of the offset along the rows: (entries from there to a new row, old rows that are added up there).
+    pub rows: Vec<Vec<(usize, Vec<usize>)>>,
 }
 
 /// Global self-attention.

@@ -350,12 +350,13 @@ fn through<T: Float>(at: &Place<'_, T>, nodes: &[Local], plane: &mut Plane<T>, s
             Local::Conv(conv) => {
                 let masks = &scratch.masks[conv.id];
                 let summed = convolve::sum_rows(at.isa, (conv, at.grid, at.u), masks, plane, &mut scratch.sums);
-                match (nodes.peek(), summed.three_rows()) {
-                    (Some(Local::Dual { dual, table, .. }), Some(pieces)) => {
-                        for (from, len, rows) in pieces {
+                match nodes.peek() {
+                    Some(Local::Dual { dual, table, .. }) if summed.is_three_rows() => {
+                        for piece in 0..summed.pieces() {
+                            let (from, len, rows) = summed.three_rows(piece);
                             let (first, second) = points(at, *table, &scratch.rotated, from);
                             let (c, t) = plane.both();
-                            let (c, t, rows) = (&mut c[from..], &mut t[from..], Some(rows));
+                            let (c, t, rows) = (&mut c[from..], &mut t[from..], Some(&rows));
                             T::apply_plane(dual.as_ref(), at.isa, &mut PlaneMut { len, rows, c, t, first, second });
                         }
                         nodes.next();
@@ -406,6 +407,7 @@ pub fn joined<T: Float>(isa: Isa, join: &Join, len: usize, into: &mut Plane<T>, 
 }
 
 /// The tables of both images at the positions of a plane, from entry `from` on.
+#[inline(always)]
 fn points<'a, T: Float>(
     at: &Place<'a, T>,
     table: usize,
