@@ -226,3 +226,81 @@ impl<'a, V: Vector, T: Element> Sums<'a, V, T> {
         (out, sum.mul_add(self.carry, out))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::activation::Activation;
+    use crate::dual::{DynDual, dual_of};
+    use crate::kernel::Float;
+    use crate::net::DualChoice;
+    use crate::simd::Isa;
+
+    const LEN: usize = 37;
+    const STRIDE: usize = 64;
+
+    /// Maps of variances, as a kernel over positions keeps them.
+    fn maps<T: Float>(dual: &dyn DynDual, p: &[f64]) -> Vec<T> {
+        let found = dual.samples(p);
+        let mut maps = vec![0.0; (3 + dual.constants_len()) * STRIDE];
+        for (j, variance) in p.iter().enumerate() {
+            let s = variance.sqrt();
+            maps[j] = s;
+            maps[STRIDE + j] = if s > 0.0 { 1.0 / s } else { 0.0 };
+            maps[2 * STRIDE + j] = found.variances[j].sqrt();
+            for i in 0..dual.constants_len() {
+                maps[(3 + i) * STRIDE + j] = found.constants[i * p.len() + j];
+            }
+        }
+        maps.into_iter().map(T::from_f64).collect()
+    }
+
+    fn agrees<T: Float>(activation: &Activation, tolerance: f64) {
+        let dual = dual_of(activation, DualChoice::Default, T::PRECISION).unwrap();
+        let p: Vec<f64> = (0..LEN).map(|j| if j == 5 { 0.0 } else { 0.2 + 0.07 * j as f64 }).collect();
+        let q: Vec<f64> = (0..LEN).map(|j| if j == 9 { 0.0 } else { 2.5 - 0.05 * j as f64 }).collect();
+        let rho = |j: usize| -0.97 + 1.9 * j as f64 / LEN as f64;
+        let c = |j: usize| rho(j) * (p[j] * q[j]).sqrt();
+        let (first, second) = (maps::<T>(dual.as_ref(), &p), maps::<T>(dual.as_ref(), &q));
+        for isa in Isa::available() {
+            for summed in [false, true] {
+                // The sum of three rows, scaled, is c; t is c with what rows of t add.
+                let (mut now, mut slope) = ([T::default(); STRIDE], [T::from_f64(1.0); STRIDE]);
+                let (mut thirds, mut ones) = ([T::default(); STRIDE], [T::default(); STRIDE]);
+                for j in 0..LEN {
+                    now[j] = T::from_f64(if summed { 0.0 } else { c(j) });
+                    thirds[j] = T::from_f64(c(j) * 2.0 / 3.0);
+                    ones[j] = T::from_f64((1.0 - c(j)) * 2.0 / 3.0);
+                }
+                let rows = ThreeRows { c: [&thirds; 3], t: [&ones; 3], w: 0.5, b: 0.0, carry: 0.5 };
+                let point = |maps| Points { maps, stride: STRIDE, at: 0 };
+                let (first, second) = (point(&first[..]), point(&second[..]));
+                let rows = summed.then_some(&rows);
+                let mut plane = PlaneMut { len: LEN, rows, c: &mut now, t: &mut slope, first, second };
+                T::apply_plane(dual.as_ref(), isa, &mut plane);
+                for j in 0..LEN {
+                    let (sp, sq) = (p[j].sqrt(), q[j].sqrt());
+                    let delta = if sp * sq > 0.0 { 1.0 - rho(j).abs() } else { 1.0 };
+                    let image = dual.pair(Pair { c: c(j), p: p[j], q: q[j], sp, sq, delta });
+                    let scale = 1.0 + image.k.abs() + image.kdot.abs();
+                    for (name, found, expected) in [("k", now[j], image.k), ("kdot", slope[j], image.kdot)] {
+                        let off = (found.to_f64() - expected).abs() / scale;
+                        assert!(
+                            off < tolerance,
+                            "{} {name} at {j} on {isa:?}, {summed}: off by {off:e}",
+                            activation.name()
+                        );
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn planes_agree_with_pairs() {
+        for activation in Activation::examples() {
+            agrees::<f64>(&activation, 1e-12);
+            agrees::<f32>(&activation, 1e-5);
+        }
+    }
+}

@@ -327,3 +327,41 @@ impl Vector for Scalar {
         (f64::from(a) * f64::from(b) + f64::from(c)) as f32
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::simd::{Element, Lanes};
+
+    struct Unzip<'a, T>(&'a [T], &'a mut [T]);
+
+    impl<T: Element> Kernel for Unzip<'_, T> {
+        type Output = usize;
+        #[inline(always)]
+        fn run<V: Vector>(self, simd: V) -> usize {
+            let lanes = <T::Lanes<V> as Lanes<V, T>>::LANES;
+            let low = T::Lanes::<V>::load(simd, self.0);
+            let (even, odd) = low.unzip(T::Lanes::<V>::load(simd, &self.0[lanes..]));
+            even.store(self.1);
+            odd.store(&mut self.1[lanes..]);
+            lanes
+        }
+    }
+
+    fn unzips<T: Element>() {
+        let from: Vec<T> = (0..32).map(|i| T::from_f64(f64::from(i))).collect();
+        for isa in Isa::available() {
+            let mut to = vec![T::default(); 32];
+            let lanes = isa.run(Unzip(&from, &mut to));
+            for i in 0..lanes {
+                assert_eq!((to[i], to[lanes + i]), (from[2 * i], from[2 * i + 1]), "{isa:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn unzip_takes_even_and_odd_places_apart() {
+        unzips::<f32>();
+        unzips::<f64>();
+    }
+}

@@ -66,7 +66,7 @@ impl<T: Float> Kernel for &mut Halve<'_, T> {
             *place = T::from_f64(1.0);
         }
         let mask = T::Lanes::<V>::load(simd, &mask);
-        let (count, ragged) = (half.div_ceil(lanes), half % lanes > 0);
+        let (count, ragged) = (half.div_ceil(lanes), !half.is_multiple_of(lanes));
         let planes = halves.planes[v];
         for (row, sources) in &halves.rows[u] {
             let first = view::<V, T>(from, sources[0] * width, 2 * count);
