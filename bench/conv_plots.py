@@ -12,7 +12,7 @@ from statistics import mean, stdev
 
 import matplotlib.pyplot as plt
 
-from snnk_plots import BLUE, DOCS, FIGURES, GREEN, GREY, PURPLE, RED, STYLE, powers, save
+from snnk_plots import BLUE, DOCS, FIGURES, GREEN, GREY, PURPLE, RED, STYLE, label, powers, save
 
 METHODS = {
     "myrtle-5 ntk": ("Myrtle-5 NTK", BLUE, "o-"), "myrtle-5 nngp": ("Myrtle-5 NNGP", GREEN, "s-"),
@@ -29,12 +29,13 @@ def accuracies(runs):
 
 
 def spread(labels, gap):
-    """Heights of labels, moved apart where they would overlap."""
+    """Heights of labels, moved apart where they would overlap, about their common mean."""
     labels = sorted(labels)
-    for k in range(1, len(labels)):
-        height, *rest = labels[k]
-        labels[k] = (max(height, labels[k - 1][0] + gap), *rest)
-    return labels
+    heights = [labels[0][0]]
+    for height, *_ in labels[1:]:
+        heights.append(max(height, heights[-1] + gap))
+    back = mean(heights) - mean(height for height, *_ in labels)
+    return [(height - back, *rest) for height, (_, *rest) in zip(heights, labels)]
 
 
 def main():
@@ -53,10 +54,10 @@ def main():
         ys = [mean(values) for _, values in points]
         bars = [stdev(values) if len(values) > 1 else 0 for _, values in points]
         axis.errorbar(xs, ys, bars, fmt=style, color=color, markersize=4, elinewidth=0.8, capsize=2)
-        labels.append((ys[-1], xs[-1], name, color))
+        labels.append((ys[-1], name, color))
     low, high = axis.get_ylim()
-    for height, x, name, color in spread(labels, (high - low) / 18):
-        axis.annotate(name, (sizes[-1], height), color=color, fontsize=8, xytext=(12, 0), textcoords="offset points", va="center")
+    for height, name, color in spread(labels, (high - low) / 20):
+        label(axis, sizes[-1], height, name, color, xytext=(12, 0), annotation_clip=False)
     powers(axis, sizes)
     axis.set_xlim(sizes[0] / 1.3, sizes[-1] * 2.6)
     axis.set_xlabel("training images of Fashion-MNIST")
