@@ -5,7 +5,7 @@ pooling ("gap"), of Myrtle-5 with flatten in its place ("flatten"), and of four 
 flatten without pooling ("plain"), for images of 8x8, 16x16 and 32x32 with 3 channels:
 
     bench/env && cargo build --release
-    bench/.venv/bin/python bench/conv_kernels.py                  # everything: about 10 minutes
+    bench/.venv/bin/python bench/conv_kernels.py                  # everything: a quarter of an hour
     bench/.venv/bin/python bench/conv_kernels.py --sizes 8 16 --repeats 5 --budget .3
     bench/.venv/bin/python bench/conv_kernels.py --prototype ../shared/spec/conv_planes_prototype.c
 
@@ -18,6 +18,10 @@ jit-compiled and warmed up, on k x k images. It computes the covariance of each 
 with itself in every call, so a call works on k^2 + 2k maps of covariances. There are two figures
 for it: seconds over k^2 pairs, as timed; and seconds over k^2 + 2k, what a pair costs in a batch so
 large that the 2k do not count (its memory permitting). The second is the one to judge by.
+
+On CPUs neural-tangents is two to three times as fast in f64 as in f32 (XLA takes another way for
+convolutions of one channel), so both precisions are measured: ratios are at equal precision, and
+who wants neural-tangents at its best compares with its f64.
 
 Both must agree (largest difference over the largest entry; see TOLERANCE). Then come ratios of
 dualnet to itself: other activations, f64, and image widths that are not multiples of 16.
@@ -53,7 +57,7 @@ def arguments():
     )
     parser.add_argument("--sizes", type=int, nargs="+", default=[8, 16, 32], help="heights and widths")
     parser.add_argument("--nets", nargs="+", default=list(NETS), choices=NETS)
-    parser.add_argument("--precisions", nargs="+", default=["f32"], choices=["f32", "f64"])
+    parser.add_argument("--precisions", nargs="+", default=["f32", "f64"], choices=["f32", "f64"])
     parser.add_argument("--threads", type=int, nargs="+", default=sorted({1, len(os.sched_getaffinity(0))}))
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--budget", type=float, default=1.5, help="seconds of a run of dualnet (1.5)")
