@@ -1,5 +1,6 @@
 //! Fitting nets to images: as they are, with their positions.
 
+use super::job::{Folder, Source};
 use super::load::split;
 use super::report::{metric_names, metric_row, metrics_json};
 use super::{Fit, MethodOption, PrecisionOption, ReadOption};
@@ -11,8 +12,7 @@ use crate::store;
 use crate::verbs::kernel::read_net;
 use dualnet::Resources;
 use dualnet::model::{
-    Augment, Direct, ImageModel, ImageOptions, ImageReport, Images, Metrics, Target, Task, Whiten, fit_images,
-    pair_seconds, plan_images,
+    Augment, ImageModel, ImageOptions, ImageReport, Images, Metrics, Target, Task, Whiten, fit_images, plan_images,
 };
 use dualnet::snnk::BundledNet;
 use serde_json::json;
@@ -32,9 +32,18 @@ impl Fit {
             (_, Whiten::Mean | Whiten::Zca) => Some("--whiten"),
             (Augment::None, Whiten::None) => None,
         };
+        let rows = || match &self.job {
+            None => Ok(None),
+            Some(_) => {
+                let expected =
+                    "a fit to images: a net over positions, such as --net myrtle-5, or --whiten or --augment";
+                let hint = "leave --job out: what is fitted to rows is not kept in a folder";
+                Err(Error::argument("--job", expected, &format!("--net {} alone", self.net), hint))
+            }
+        };
         if self.net == "auto" || BundledNet::is_meant_by(&self.net) {
             return match asked {
-                None => Ok(None),
+                None => rows(),
                 Some(option) => {
                     let hint = "name the net of an exact fit, such as myrtle-5 or fc-relu-2";
                     Err(Error::argument(option, "a single net beside it", &format!("--net {}", self.net), hint))
@@ -43,7 +52,7 @@ impl Fit {
         }
         let net = read_net(&self.net)?;
         if !net.is_spatial() && asked.is_none() {
-            return Ok(None);
+            return rows();
         }
         let refuse = |what: &str, expected: &str, found: &str| {
             Err(Error::argument(what, expected, found, "leave it out: nets on images are solved exactly, from memory"))
@@ -68,7 +77,11 @@ impl Fit {
             let tested = test.map_or(0, |(images, _)| images.len());
             return self.print_image_plan((&train, tested), &target, options, resources);
         }
-        let model = fit_images(&train, &target, options, &mut Direct, resources).map_err(Error::within(&self.data))?;
+        let mut source = self.source(&train, &target, options, resources)?;
+        let model = match fit_images(&train, &target, options, &mut source, resources) {
+            Ok(model) => model,
+            Err(error) => return Err(source.cause(&self.data, error)),
+        };
         // Hours of work are saved before anything else may fail.
         if let Some(path) = &self.output {
             store::save(path, model.to_parts()?)?;
@@ -86,12 +99,28 @@ impl Fit {
             value["loo"] = metrics_json(&model.report().loo, None, model.report().n_train);
             value["threads"] = json!(resources.threads());
             value["seconds"] = json!(seconds);
+            if self.job.is_some() {
+                value["tiles"] = source.tiles();
+            }
             if let Some((rows, (metrics, coverage))) = &tested {
                 value["test"] = metrics_json(metrics, *coverage, *rows);
             }
             return output::print_json(&value);
         }
         self.print_images(&model, tested, seconds)
+    }
+
+    fn source<'a>(
+        &'a self,
+        images: &'a Images,
+        target: &Target,
+        options: &ImageOptions,
+        resources: &Resources,
+    ) -> Result<Source<'a>> {
+        let Some(path) = &self.job else { return Ok(Source::Direct) };
+        let plan = plan_images(images.len(), images.shape(), target.outputs(), options, resources.threads());
+        let bytes = plan.map_err(Error::within(&self.data))?.bytes;
+        Ok(Source::Folder(Folder::new(path, &self.common, images, bytes)))
     }
 
     fn load_images(&self, options: &ImageOptions) -> Result<Sets> {
@@ -130,36 +159,6 @@ impl Fit {
             (None, None, None) => None,
         };
         Ok(Sets { train: (train.images, target), test })
-    }
-
-    fn print_image_plan(
-        &self,
-        (images, tested): (&Images, usize),
-        target: &Target,
-        options: &ImageOptions,
-        resources: &Resources,
-    ) -> Result<()> {
-        let mut plan = plan_images(images.len(), images.shape().width(), target.outputs(), options);
-        plan.pairs += images.len() as u64 * tested as u64;
-        let pair = pair_seconds(images, options, resources).map_err(Error::within(&self.data))?;
-        let seconds = pair * plan.pairs as f64 + plan.flops / store::flops_per_second(self.common.resources()?)?;
-        let limit = self.common.memory();
-        if self.common.json {
-            let mut value = json!(plan);
-            value["seconds_per_pair"] = json!(pair);
-            value["seconds_expected"] = json!(seconds);
-            value["memory"] = json!(limit);
-            return output::print_json(&value);
-        }
-        output::print(&format!(
-            "{}, {} of {} ms each, {} of memory{}, about {}",
-            output::count(plan.rows, "image"),
-            output::count(plan.pairs as usize, "pair"),
-            output::number(1e3 * pair),
-            output::bytes(plan.bytes),
-            output::over_limit(plan.bytes, limit),
-            output::duration(seconds),
-        ))
     }
 
     fn print_images(
