@@ -32,14 +32,11 @@ impl Fit {
             (_, Whiten::Mean | Whiten::Zca) => Some("--whiten"),
             (Augment::None, Whiten::None) => None,
         };
-        let rows = || match &self.job {
-            None => Ok(None),
-            Some(_) => {
-                let expected =
-                    "a fit to images: a net over positions, such as --net myrtle-5, or --whiten or --augment";
-                let hint = "leave --job out: what is fitted to rows is not kept in a folder";
-                Err(Error::argument("--job", expected, &format!("--net {} alone", self.net), hint))
-            }
+        let rows = || {
+            let given = [("--job", self.job.is_some()), ("--images", self.images.is_some())];
+            let Some((option, _)) = given.into_iter().find(|(_, given)| *given) else { return Ok(None) };
+            let expected = "a fit to images: a net over positions, such as --net myrtle-5, or --whiten or --augment";
+            Err(Error::argument(option, expected, &format!("--net {} alone", self.net), &format!("leave {option} out")))
         };
         if self.net == "auto" || BundledNet::is_meant_by(&self.net) {
             return match asked {
@@ -144,21 +141,41 @@ impl Fit {
             }
             Ok((test.images, theirs))
         };
-        let test = match (&self.test, self.holdout, data.test) {
-            (Some(path), ..) => {
+        let test = match (&self.test, data.test) {
+            (Some(path), _) => {
                 let reading = Reading { labels: self.test_labels.as_deref(), ..reading };
                 let data = images::load(path, axes, &reading)?;
                 Some(like(data.test.unwrap_or(data.pictures))?)
             }
-            (None, Some(share), _) => {
-                let (kept, out) = split(train.images.len(), share, self.common.seed)?;
-                let part = |rows: &[usize]| (train.images.select(rows), target.select(rows));
-                return Ok(Sets { train: part(&kept), test: Some(part(&out)) });
-            }
-            (None, None, Some(test)) => Some(like(test)?),
-            (None, None, None) => None,
+            (None, included) if self.holdout.is_none() => included.map(like).transpose()?,
+            (None, _) => None,
         };
-        Ok(Sets { train: (train.images, target), test })
+        let (mut train, mut test) = ((train.images, target), test);
+        if let Some(wanted) = self.images {
+            if !(2..=train.0.len()).contains(&wanted) {
+                let expected = format!("from 2 to the {} of {}", train.0.len(), self.data.display());
+                return Err(Error::argument("--images", &expected, &wanted.to_string(), "leave it out to take all"));
+            }
+            train = self.draw(train, wanted);
+            test = test.map(|test| self.draw(test, wanted));
+        }
+        if let Some(share) = self.holdout {
+            let (kept, out) = split(train.0.len(), share, self.common.seed)?;
+            test = Some(select(&train, &out));
+            train = select(&train, &kept);
+        }
+        Ok(Sets { train, test })
+    }
+
+    /// Some of the images, in the order they came in.
+    fn draw(&self, set: (Images, Target), wanted: usize) -> (Images, Target) {
+        if wanted >= set.0.len() {
+            return set;
+        }
+        let mut rows = dualnet::model::shuffled(set.0.len(), self.common.seed);
+        rows.truncate(wanted);
+        rows.sort_unstable();
+        select(&set, &rows)
     }
 
     fn print_images(
@@ -187,6 +204,10 @@ impl Fit {
         }
         output::print(&format!("{text}\n{}\n", output::duration(seconds)))
     }
+}
+
+fn select((images, target): &(Images, Target), rows: &[usize]) -> (Images, Target) {
+    (images.select(rows), target.select(rows))
 }
 
 /// The lines about what was chosen.

@@ -94,6 +94,9 @@ pub struct Fit {
     /// an eighth of the memory
     #[arg(long, value_name = "FROM", default_value = "auto")]
     read: ReadOption,
+    /// Fit to N of the images, drawn by --seed, and test on at most as many
+    #[arg(long, value_name = "N")]
+    images: Option<usize>,
     /// A folder for the kernel of images, as far as it is done: the work is begun there, or taken up
     #[arg(long, value_name = "DIR")]
     job: Option<PathBuf>,
