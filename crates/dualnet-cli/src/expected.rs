@@ -5,7 +5,7 @@ use std::fmt;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Bytes of the program before it does anything: code, tables, stacks. Those of `--memory` are for the work.
-pub const PROGRAM: u64 = 12 << 20;
+pub const PROGRAM: u64 = 15 << 20;
 
 /// What is expected of pairs of samples whose time was measured.
 pub struct Expected {

@@ -57,7 +57,8 @@ fn kill_in_the_middle(place: &Place, line: &str, job: &str) -> bool {
         if child.try_wait().unwrap().is_some() {
             break false;
         }
-        if written(place, job) > before {
+        // More than the head of a log and the record that is being written.
+        if written(place, job) > before + 2000 {
             break true;
         }
         std::thread::sleep(Duration::from_millis(2));
@@ -141,7 +142,7 @@ fn what_does_not_belong_together_is_refused() {
     place.put("grey.npy", images(5, [8, 8, 1], 6));
     place.put("y.npy", labels(20));
     let fails = |line: &str, parts: &[&str]| place.fails(&format!("kernel net.json --x x.npy {line}"), parts);
-    let shape = "expected samples of 8 x 8 x 3 (height x width x channels), as in x.npy, found ";
+    let shape = "expected samples of 8 x 8 x 3, as in x.npy, found ";
     fails("--x2 large.npy --job job -o k.npz", &["large.npy: ", shape, "16 x 16 x 3"]);
     fails("--x2 grey.npy --job job -o k.npz", &["grey.npy: ", shape, "8 x 8 x 1"]);
     assert!(!place.path("job").exists(), "a job that cannot be began");
@@ -188,12 +189,11 @@ fn peak(place: &Place, line: &str) -> u64 {
     }
 }
 
+/// `kernel` of `n` images of 16 x 16, in memory and as a job, against its plan.
 #[cfg(target_os = "linux")]
-#[test]
-fn the_peak_of_memory_is_the_plans() {
+fn peaks_are_planned(n: usize) {
     let place = Place::new();
     place.put("flat.json", r#"{"layers": ["conv", "relu", "conv", "relu", "flatten", "dense"]}"#);
-    let n = 2000;
     place.put("x.npy", images(n, [16, 16, 3], 7));
     let line = "kernel flat.json --x x.npy --quiet --threads 2";
     for kept in ["", "--job job"] {
@@ -201,6 +201,21 @@ fn the_peak_of_memory_is_the_plans() {
         let planned = plan["plan"]["peak"].as_u64().unwrap() as f64;
         let found = peak(&place, &format!("{line} {kept} -o k.npz")) as f64;
         println!("{kept:10} planned {:.1} MB, found {:.1} MB; {}", planned / 1e6, found / 1e6, plan["plan"]);
-        assert!((found / planned - 1.0).abs() < 0.1, "{kept}: {planned} bytes planned, {found} found");
+        // How much of the program itself is in memory is up to the system.
+        assert!((found - planned).abs() < 0.1 * planned + 2e6, "{kept}: {planned} bytes planned, {found} found");
     }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn the_peak_of_memory_is_the_plans() {
+    peaks_are_planned(800);
+}
+
+/// `cargo test -p dualnet-cli --test conv_job -- --ignored --nocapture`
+#[cfg(target_os = "linux")]
+#[test]
+#[ignore = "takes a minute: eight million pairs"]
+fn the_peak_of_much_memory_is_the_plans() {
+    peaks_are_planned(4000);
 }

@@ -51,7 +51,7 @@ impl Bytes {
     /// Row blocks that are assembled at a time: many read fewer tiles twice, and should be few beside the rest.
     pub fn band_blocks(&self, job: &Job, limit: Option<u64>) -> usize {
         const ENOUGH: u64 = 64 << 20;
-        let free = limit.map_or(ENOUGH, |limit| limit.saturating_sub(self.index) / 2).min(ENOUGH);
+        let free = limit.map_or(ENOUGH, |limit| limit.saturating_sub(self.index + self.plan.samples) / 2).min(ENOUGH);
         let blocks = free / self.block(job).max(1);
         (blocks as usize).clamp(1, job.grid.blocks().0.max(1))
     }
@@ -65,8 +65,9 @@ impl Bytes {
     /// At the peak, beside the program itself: samples being read or prepared, pairs being computed, the file being written.
     pub fn peak(&self) -> u64 {
         let matrices = if self.kept == Kept::Memory { self.plan.matrices } else { 0 };
-        let computing = self.plan.samples + self.plan.workspaces + matrices;
-        self.index + self.samples().max(computing).max(self.band)
+        // What samples took, an allocator may keep for more of their kind: it counts while the file is written too.
+        let computing = self.plan.samples + (self.plan.workspaces + matrices).max(self.band);
+        self.index + self.samples().max(computing)
     }
 
     /// Refuses what does not fit.
