@@ -4,7 +4,7 @@
 #![allow(clippy::needless_range_loop)]
 
 use super::{Constants, Dual, Pair};
-use crate::simd::{Element, Kernel, Lanes, Real, Vector, view, view_mut};
+use crate::simd::{Element, Kernel, Lanes, Real, Register, Vector, view, view_mut};
 
 /// What is known of the positions of one image at the layer of a dual: maps of equal length one behind the other.
 ///
@@ -47,7 +47,7 @@ pub struct PlaneMut<'a, T> {
     /// Pairs.
     pub len: usize,
     /// What c and t are made of, if they do not hold it yet; both kernels are wanted then.
-    pub rows: Option<ThreeRows<'a, T>>,
+    pub rows: Option<&'a ThreeRows<'a, T>>,
     /// Covariances.
     pub c: &'a mut [T],
     /// Tangent kernel; empty where only the NNGP is wanted.
@@ -57,8 +57,6 @@ pub struct PlaneMut<'a, T> {
     /// Positions of the second.
     pub second: Points<'a, T>,
 }
-
-type Register<V, T> = <<T as Element>::Lanes<V> as Lanes<V, T>>::Register;
 
 /// The pairs of a plane in registers, and the constants of one register of them.
 pub(super) struct Registers<'a, V: Vector, T: Element> {
@@ -135,9 +133,9 @@ impl<D: Dual, T: Element> Kernel for Apply<'_, '_, D, T> {
     fn run<V: Vector>(self, simd: V) {
         let plane = self.plane;
         let count = plane.len.div_ceil(<T::Lanes<V> as Lanes<V, T>>::LANES);
-        let at = Registers::<V, T>::new(simd, &plane, count);
+        let at = Registers::<V, T>::new(simd, plane, count);
         let c = view_mut::<V, T>(&mut *plane.c, 0, count);
-        match (plane.t.is_empty(), &plane.rows) {
+        match (plane.t.is_empty(), plane.rows) {
             (true, _) => nngp::<D, V, T>(self.dual, simd, at, c),
             (false, None) => both::<D, V, T>(self.dual, simd, at, c, view_mut::<V, T>(&mut *plane.t, 0, count)),
             (false, Some(rows)) => {

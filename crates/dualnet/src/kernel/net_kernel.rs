@@ -43,7 +43,7 @@ pub enum NetWorkspace<T> {
     /// For the dense kernel.
     Dense(Workspace<T>),
     /// For the convolutional kernel.
-    Conv(ConvWorkspace<T>),
+    Conv(Box<ConvWorkspace<T>>),
 }
 
 impl NetKernel {
@@ -101,7 +101,7 @@ impl<T: Float> Kernel<T> for NetKernel {
     fn workspace(&self, get: Get) -> NetWorkspace<T> {
         match self {
             NetKernel::Dense(kernel) => NetWorkspace::Dense(kernel.workspace(get)),
-            NetKernel::Conv(kernel) => NetWorkspace::Conv(kernel.workspace(get)),
+            NetKernel::Conv(kernel) => NetWorkspace::Conv(Box::new(kernel.workspace(get))),
         }
     }
 

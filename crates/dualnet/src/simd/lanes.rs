@@ -52,19 +52,18 @@ pub trait Lanes<V: Vector, T>: Real {
     fn unzip(self, next: Self) -> (Self, Self);
 }
 
+/// A register of `T` as it lies in memory.
+pub type Register<V, T> = <<T as Element>::Lanes<V> as Lanes<V, T>>::Register;
+
 /// `count` registers from entry `at` on.
 #[inline(always)]
-pub fn view<V: Vector, T: Element>(from: &[T], at: usize, count: usize) -> &[<T::Lanes<V> as Lanes<V, T>>::Register] {
+pub fn view<V: Vector, T: Element>(from: &[T], at: usize, count: usize) -> &[Register<V, T>] {
     &<T::Lanes<V> as Lanes<V, T>>::registers(&from[at..])[..count]
 }
 
 /// The same, to be written.
 #[inline(always)]
-pub fn view_mut<V: Vector, T: Element>(
-    to: &mut [T],
-    at: usize,
-    count: usize,
-) -> &mut [<T::Lanes<V> as Lanes<V, T>>::Register] {
+pub fn view_mut<V: Vector, T: Element>(to: &mut [T], at: usize, count: usize) -> &mut [Register<V, T>] {
     &mut <T::Lanes<V> as Lanes<V, T>>::registers_mut(&mut to[at..])[..count]
 }
 

@@ -25,5 +25,5 @@ mod trig;
 
 pub use isa::{Isa, Kernel, Vector};
 pub use jet::Jet;
-pub use lanes::{Element, F32s, F64s, Lanes, view, view_mut};
+pub use lanes::{Element, F32s, F64s, Lanes, Register, view, view_mut};
 pub use real::Real;

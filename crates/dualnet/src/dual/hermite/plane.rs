@@ -25,7 +25,7 @@ impl<T: Element, S: Shape> Kernel for Apply<'_, '_, T, S> {
     fn run<V: Vector>(self, simd: V) {
         let Self { plane, terms, .. } = self;
         let count = plane.len.div_ceil(<T::Lanes<V> as Lanes<V, T>>::LANES);
-        if let Some(rows) = &plane.rows {
+        if let Some(rows) = plane.rows {
             let sums = Sums::<V, T>::new(simd, rows, count);
             let (c, t) = (view_mut::<V, T>(&mut *plane.c, 0, count), view_mut::<V, T>(&mut *plane.t, 0, count));
             for k in 0..count {

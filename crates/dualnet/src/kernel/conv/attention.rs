@@ -18,7 +18,7 @@ use crate::net::{AttentionNormalization, AttentionScaling};
 /// The matrix of entries (P, P') of a state that has all planes.
 pub fn matrix<T: Float>(values: &[T], state: &State<T>) -> Mat<T> {
     let (grid, scale) = (state.grid, T::from_f64(state.scale));
-    Mat::from_fn(grid.len(), grid.len(), |p, q| scale * values[place(grid, p, q)])
+    Mat::from_fn(grid.positions(), grid.positions(), |p, q| scale * values[place(grid, p, q)])
 }
 
 /// Where the entry of positions (p, q) lies.
@@ -53,7 +53,7 @@ pub fn weights<T: Float>(attention: &Attention, own: &Mat<T>) -> Buffer<T> {
 
 /// Attends, given the tables of both images.
 pub fn attend<T: Float>(attention: &Attention, state: &mut State<T>, first: &[T], second: &[T]) -> Result<()> {
-    let n = state.grid.len();
+    let n = state.grid.positions();
     let c = matrix(&state.c, state);
     let t = (!state.t.is_empty()).then(|| matrix(&state.t, state));
     let (w2, b2) = (attention.w2, attention.b2);

@@ -8,11 +8,11 @@ use crate::kernel::{Float, Get};
 /// Bytes of a workspace in its largest state.
 pub fn workspace<T: Float>(program: &Program, get: Get) -> u64 {
     let kernels = 1 + usize::from(get.ntk());
-    let rotated = |maps: usize, grid: Grid| maps * ((2 * grid.len()).next_multiple_of(PAD) + PAD);
+    let rotated = |maps: usize, grid: Grid| maps * ((2 * grid.positions()).next_multiple_of(PAD) + PAD);
     let tables: usize = program.tables.iter().map(|(table, grid)| rotated(table.maps(), *grid)).sum();
     // Two neighbours on a row are the common case.
-    let masks = 2 * program.convs * (program.grid.len() + PAD);
-    let plane = program.grid.len() + 2 * program.margin + PAD;
+    let masks = 2 * program.convs * (program.grid.positions() + PAD);
+    let plane = program.grid.positions() + 2 * program.margin + PAD;
     let state = peak(&program.pair) + plane + program.sums;
     ((tables + masks + rotated(program.channels, program.grid) + kernels * state) * size_of::<T>()) as u64
 }
@@ -33,7 +33,7 @@ fn peak(chain: &Chain) -> usize {
         };
         let next = State::<f64>::len(grid, offsets);
         let inside = match &segment.end {
-            End::Attention(_) => 6 * grid.len() * grid.len(),
+            End::Attention(_) => 6 * grid.positions() * grid.positions(),
             // The ends of all branches wait for the last of them.
             End::Branches { branches, .. } => branches.iter().map(peak).sum(),
             _ => 0,

@@ -94,9 +94,9 @@ impl Compiler {
                 let cols = Blend::windows(grid.cols, (size.1, step.1), behind.cols, *padding, weight(size.1));
                 (scatter(rows, cols), behind)
             }
-            Op::Flatten => (End::Flatten { factor: 1.0 / last.grid.len() as f64 }, Grid::ONE),
+            Op::Flatten => (End::Flatten { factor: 1.0 / last.grid.positions() as f64 }, Grid::ONE),
             Op::GlobalPool(pooling) => {
-                let n = last.grid.len() as f64;
+                let n = last.grid.positions() as f64;
                 let factor = if *pooling == Pooling::Average { 1.0 / (n * n) } else { 1.0 };
                 (End::Global { factor }, Grid::ONE)
             }
@@ -316,24 +316,28 @@ fn need_scatter(scatter: &mut Scatter, wanted: &Offsets) -> Offsets {
     scatter.row_entries = scatter.rows.entries(&needed.rows, &wanted.rows);
     scatter.col_entries = scatter.cols.entries(&needed.cols, &wanted.cols);
     scatter.wanted = wanted.clone();
-    let m = scatter.behind.cols;
+    let (m, grid) = (scatter.behind.cols, scatter.behind);
     // Column 2q of offset v has its partner at 2q + v, in window q + v/2; column 2q + 1 in window q + (v + 1)/2.
-    let plane = |half: usize| wanted.cols.binary_search(&(half % m)).ok();
+    let plane = |half: usize| {
+        let number = wanted.cols.binary_search(&(half % m)).ok()?;
+        Some(number * wanted.rows.len() * grid.stride())
+    };
     let uniform = scatter.rows.uniform_weight().is_some();
     scatter.halves = (uniform && scatter.cols.halves()).then(|| Halves {
         planes: needed.cols.iter().map(|v| [plane(v / 2), plane(v.div_ceil(2))]).collect(),
-        rows: scatter.row_entries.iter().map(|entries| grouped(entries)).collect(),
+        rows: scatter.row_entries.iter().map(|entries| grouped(entries, grid)).collect(),
     });
     needed
 }
 
 /// Entries by where they go.
-fn grouped(entries: &[Entry]) -> Vec<(usize, usize, Vec<usize>)> {
-    let mut groups: Vec<(usize, usize, Vec<usize>)> = Vec::new();
+fn grouped(entries: &[Entry], grid: Grid) -> Vec<(usize, Vec<usize>)> {
+    let mut groups: Vec<(usize, Vec<usize>)> = Vec::new();
     for entry in entries {
-        match groups.iter_mut().find(|(plane, to, _)| (*plane, *to) == (entry.plane, entry.to)) {
-            Some((_, _, from)) => from.push(entry.from),
-            None => groups.push((entry.plane, entry.to, vec![entry.from])),
+        let to = entry.plane * grid.stride() + entry.to * grid.cols;
+        match groups.iter_mut().find(|(at, _)| *at == to) {
+            Some((_, from)) => from.push(entry.from),
+            None => groups.push((to, vec![entry.from])),
         }
     }
     groups

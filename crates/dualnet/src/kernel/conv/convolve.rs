@@ -12,7 +12,7 @@ use super::planes::Plane;
 use super::program::{Affine, Conv, Grid, PAD};
 use crate::dual::ThreeRows;
 use crate::kernel::Float;
-use crate::simd::{Isa, Kernel, Lanes, Real, Vector, view, view_mut};
+use crate::simd::{Isa, Kernel, Lanes, Real, Register, Vector, view, view_mut};
 
 /// Sums along rows.
 #[derive(Debug)]
@@ -49,7 +49,7 @@ impl<T: Float> Masks<T> {
         self.shifts.resize_with(shifts.len(), || (0, Buffer::default()));
         for ((by, mask), shift) in self.shifts.iter_mut().zip(shifts) {
             *by = shift.by;
-            mask.reserve(grid.len() + PAD);
+            mask.reserve(grid.positions() + PAD);
             let (row, others) = mask.split_at_mut(grid.cols);
             for (to, inside) in row.iter_mut().zip(&shift.mask) {
                 *to = T::from_f64(if *inside { 1.0 } else { 0.0 });
@@ -101,6 +101,7 @@ pub fn sum_rows<'a, T: Float>(
 
 impl<T: Float> Summed<'_, T> {
     /// Positions of the kernel.
+    #[inline(always)]
     fn area(&self) -> usize {
         (self.conv.rows.low + self.conv.rows.high + 1) * (self.conv.cols.low + self.conv.cols.high + 1)
     }
@@ -116,22 +117,31 @@ impl<T: Float> Summed<'_, T> {
         }
     }
 
-    /// The pieces of the plane as (first entry, entries, what is left to do), in the common case that the last is three rows of both kernels
-    /// in the NTK parameterization.
-    pub fn three_rows(&self) -> Option<impl Iterator<Item = (usize, usize, ThreeRows<'_, T>)>> {
-        let (taps, affine) = (self.conv.rows.low + self.conv.rows.high + 1, &self.conv.affine);
-        if !(taps == 3 && self.with_t && is_plain(affine)) {
-            return None;
-        }
-        let (width, mean) = (self.grid.cols, 1.0 / self.area() as f64);
-        let (w, b, carry) = (affine.w2 * mean, affine.b2, affine.tangent.carry * mean);
-        Some(self.pieces[..self.count].iter().map(move |piece| {
-            let from = (piece.at - self.conv.rows.low) * width;
-            let rows = [from, from + width, from + 2 * width];
-            let c = rows.map(|row| &self.sums.c[row..]);
-            let t = rows.map(|row| &self.sums.t[row..]);
-            (piece.from * width, (piece.to - piece.from) * width, ThreeRows { c, t, w, b, carry })
-        }))
+    /// Whether all that is left are three rows of both kernels in the NTK parameterization, the common case: [`Summed::three_rows`].
+    pub fn is_three_rows(&self) -> bool {
+        self.conv.rows.low + self.conv.rows.high == 2 && self.with_t && is_plain(&self.conv.affine)
+    }
+
+    /// Number of pieces of the plane.
+    pub fn pieces(&self) -> usize {
+        self.count
+    }
+
+    /// First entry of a piece, its entries, and what is left to do.
+    #[inline(always)]
+    pub fn three_rows(&self, piece: usize) -> (usize, usize, ThreeRows<'_, T>) {
+        let (width, mean, affine) = (self.grid.cols, 1.0 / self.area() as f64, &self.conv.affine);
+        let piece = self.pieces[piece];
+        let from = (piece.at - self.conv.rows.low) * width;
+        let (c, t) = (&self.sums.c[from..], &self.sums.t[from..]);
+        let rows = ThreeRows {
+            c: [c, &c[width..], &c[2 * width..]],
+            t: [t, &t[width..], &t[2 * width..]],
+            w: affine.w2 * mean,
+            b: affine.b2,
+            carry: affine.tangent.carry * mean,
+        };
+        (piece.from * width, (piece.to - piece.from) * width, rows)
     }
 }
 
@@ -319,7 +329,7 @@ impl<T: Float> AlongColumns<'_, T> {
 
 /// Entries `width` apart that are summed: three of them, or any number where `TAPS` is 0.
 struct Rows<'a, V: Vector, T: Float, const TAPS: usize> {
-    three: [&'a [<T::Lanes<V> as Lanes<V, T>>::Register]; 3],
+    three: [&'a [Register<V, T>]; 3],
     sums: &'a [T],
     from: usize,
     taps: usize,

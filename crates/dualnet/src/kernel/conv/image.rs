@@ -18,7 +18,7 @@ impl<T: Float> Image<T> {
     pub fn new(program: &Program, values: impl Iterator<Item = T>) -> Self {
         let stride = program.grid.stride();
         let mut channels = Buffer::zeros(program.channels * stride);
-        for (k, value) in values.take(program.channels * program.grid.len()).enumerate() {
+        for (k, value) in values.take(program.channels * program.grid.positions()).enumerate() {
             channels[k % program.channels * stride + k / program.channels] = value;
         }
         let tables = program.tables.iter().map(|(table, grid)| Buffer::zeros(table_len(*table, *grid))).collect();
@@ -44,7 +44,7 @@ impl<T: Float> Image<T> {
 
 fn table_len(table: Table, grid: Grid) -> usize {
     match table {
-        Table::Attention => grid.len() * grid.len(),
+        Table::Attention => grid.positions() * grid.positions(),
         _ => table.maps() * grid.stride(),
     }
 }
@@ -69,10 +69,10 @@ impl<T: Float> Rotated<T> {
     /// Rotates `count` maps by `v` columns.
     pub fn fill(&mut self, maps: &[T], count: usize, grid: Grid, v: usize) {
         let (width, stride) = (grid.cols, grid.stride());
-        self.stride = (2 * grid.len()).next_multiple_of(PAD) + PAD;
+        self.stride = (2 * grid.positions()).next_multiple_of(PAD) + PAD;
         self.maps.reserve(count * self.stride);
         for (to, from) in self.maps.chunks_exact_mut(self.stride).zip(maps.chunks_exact(stride)) {
-            let (once, again) = to[..2 * grid.len()].split_at_mut(grid.len());
+            let (once, again) = to[..2 * grid.positions()].split_at_mut(grid.positions());
             for (to, from) in once.chunks_exact_mut(width).zip(from.chunks_exact(width)) {
                 to[..width - v].copy_from_slice(&from[v..]);
                 to[width - v..].copy_from_slice(&from[..v]);

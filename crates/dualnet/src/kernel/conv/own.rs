@@ -38,7 +38,7 @@ pub fn through<T: Float>(
     sums: &mut Sums<T>,
     record: &mut Record<'_, T>,
 ) -> Result<()> {
-    let (len, stride) = (at.grid.len(), at.grid.stride());
+    let (len, stride) = (at.grid.positions(), at.grid.stride());
     for node in nodes {
         match node {
             Local::Conv(conv) => {
@@ -108,7 +108,7 @@ fn activate<T: Float>(dual: &dyn DynDual, (len, stride): (usize, usize), plane: 
         maps[map * stride..].iter_mut().zip(values).for_each(|(to, value)| *to = value);
     };
     fill(0, &mut p.iter().map(|p| p.sqrt()));
-    fill(1, &mut p.iter().map(|p| inverse::<T>(p.sqrt())));
+    fill(1, &mut p.iter().map(|p| inverse(p.sqrt())));
     fill(2, &mut found.variances.iter().map(|p| p.sqrt()));
     for (i, constants) in found.constants.chunks_exact(len).enumerate() {
         fill(3 + i, &mut constants.iter().copied());
@@ -117,7 +117,7 @@ fn activate<T: Float>(dual: &dyn DynDual, (len, stride): (usize, usize), plane: 
 }
 
 /// 1 / s, 0 where that is beyond single precision: such a variance counts as 0.
-fn inverse<T: Float>(s: f64) -> f64 {
+fn inverse(s: f64) -> f64 {
     if s > 1e-37 { 1.0 / s } else { 0.0 }
 }
 

@@ -67,7 +67,7 @@ pub struct State<T> {
 impl<T: Float> State<T> {
     /// Values of each of the two arrays.
     pub fn len(grid: Grid, offsets: &Offsets) -> usize {
-        offsets.len() * grid.stride()
+        offsets.planes() * grid.stride()
     }
 
     /// Zeros, in buffers that have served before where there are some.
@@ -91,7 +91,7 @@ impl<T: Float> State<T> {
 
     /// Copies the plane of an offset, multiplied by the scale; zeros if it is not there.
     pub fn load(&self, isa: Isa, offset: (usize, usize), plane: &mut Plane<T>) {
-        let len = self.grid.len();
+        let len = self.grid.positions();
         let Some(at) = self.offsets.plane(offset).map(|k| k * self.grid.stride()) else {
             plane.c()[..len].fill(T::default());
             let t = plane.t();
@@ -109,7 +109,7 @@ impl<T: Float> State<T> {
 
     /// Writes the plane of an offset.
     pub fn store(&mut self, offset: (usize, usize), plane: &mut Plane<T>) {
-        let len = self.grid.len();
+        let len = self.grid.positions();
         if let Some(at) = self.offsets.plane(offset).map(|k| k * self.grid.stride()) {
             let (c, t) = plane.both();
             self.c[at..at + len].copy_from_slice(&c[..len]);

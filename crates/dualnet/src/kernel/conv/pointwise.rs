@@ -8,7 +8,7 @@ use super::planes::Plane;
 use super::program::{Affine, Join};
 use crate::dual::Points;
 use crate::kernel::Float;
-use crate::simd::{Element, Isa, Kernel, Lanes, Real, Vector, view, view_mut};
+use crate::simd::{Isa, Kernel, Lanes, Real, Register, Vector, view, view_mut};
 
 /// c = mean over channels of the products of both images; `first` and `second` are (maps, from one to the next, first entry).
 pub struct Products<'a, T> {
@@ -49,8 +49,6 @@ impl<T: Float> Kernel for &mut Products<'_, T> {
         }
     }
 }
-
-type Register<V, T> = <<T as Element>::Lanes<V> as Lanes<V, T>>::Register;
 
 /// `c = scale * sum of x y` over `N` channels, or `c +=` that.
 #[inline(always)]

@@ -22,13 +22,13 @@ impl Grid {
     pub const ONE: Self = Self { rows: 1, cols: 1 };
 
     /// Positions.
-    pub fn len(self) -> usize {
+    pub fn positions(self) -> usize {
         self.rows * self.cols
     }
 
     /// Entries from one map or plane to the next.
     pub fn stride(self) -> usize {
-        self.len().next_multiple_of(PAD) + PAD
+        self.positions().next_multiple_of(PAD) + PAD
     }
 }
 
@@ -53,7 +53,7 @@ impl Offsets {
     }
 
     /// Planes.
-    pub fn len(&self) -> usize {
+    pub fn planes(&self) -> usize {
         self.rows.len() * self.cols.len()
     }
 
@@ -168,10 +168,10 @@ pub struct Scatter {
 /// Windows of two columns.
 #[derive(Clone, Debug)]
 pub struct Halves {
-    /// By number of the offset along the columns: the planes of even and of odd positions.
+    /// By number of the offset along the columns: where the first planes of even and of odd positions begin.
     pub planes: Vec<[Option<usize>; 2]>,
-    /// By number of the offset along the rows: (number of the new offset, new row, old rows that are added up there).
-    pub rows: Vec<Vec<(usize, usize, Vec<usize>)>>,
+    /// By number of the offset along the rows: (entries from there to a new row, old rows that are added up there).
+    pub rows: Vec<Vec<(usize, Vec<usize>)>>,
 }
 
 /// Global self-attention.

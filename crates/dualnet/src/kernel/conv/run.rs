@@ -79,7 +79,7 @@ struct Scratch<T> {
 impl<T: Float> ConvWorkspace<T> {
     /// For any pair of a program.
     pub fn new(program: &Program, get: Get) -> Self {
-        let largest = program.grid.len();
+        let largest = program.grid.positions();
         let scratch = Scratch {
             sums: Sums::new(program.sums, get.ntk()),
             masks: (0..program.convs).map(|_| Masks::default()).collect(),
@@ -235,14 +235,14 @@ impl Run<'_> {
                 };
                 let (c, t) = ws.plane.both();
                 let channels = self.program.channels;
-                self.isa.run(&mut Products { first: x, second: y, channels, len: grid.len(), c });
+                self.isa.run(&mut Products { first: x, second: y, channels, len: grid.positions(), c });
                 let writes_t = |node: &Local| match node {
                     Local::Affine(affine) => affine.first,
                     Local::Conv(conv) => conv.affine.first,
                     _ => false,
                 };
                 if !segment.local.first().is_some_and(writes_t) {
-                    let len = grid.len().min(t.len());
+                    let len = grid.positions().min(t.len());
                     t[..len].fill(T::default());
                 }
             }
@@ -266,7 +266,7 @@ impl Run<'_> {
                 }
             }
             End::Flatten { .. } | End::Global { .. } => {
-                let (len, (c, t)) = (segment.grid.len(), plane.both());
+                let (len, (c, t)) = (segment.grid.positions(), plane.both());
                 sums.0 += self.isa.run(Sum { from: c, len });
                 if !t.is_empty() {
                     sums.1 += self.isa.run(Sum { from: t, len });
@@ -343,19 +343,20 @@ fn masks<T: Float>(nodes: &[Local], grid: Grid, v: usize, masks_of: &mut [Masks<
 
 /// A plane through layers.
 fn through<T: Float>(at: &Place<'_, T>, nodes: &[Local], plane: &mut Plane<T>, scratch: &mut Scratch<T>) {
-    let len = at.grid.len();
+    let len = at.grid.positions();
     let mut nodes = nodes.iter().peekable();
     while let Some(node) = nodes.next() {
         match node {
             Local::Conv(conv) => {
                 let masks = &scratch.masks[conv.id];
                 let summed = convolve::sum_rows(at.isa, (conv, at.grid, at.u), masks, plane, &mut scratch.sums);
-                match (nodes.peek(), summed.three_rows()) {
-                    (Some(Local::Dual { dual, table, .. }), Some(pieces)) => {
-                        for (from, len, rows) in pieces {
+                match nodes.peek() {
+                    Some(Local::Dual { dual, table, .. }) if summed.is_three_rows() => {
+                        for piece in 0..summed.pieces() {
+                            let (from, len, rows) = summed.three_rows(piece);
                             let (first, second) = points(at, *table, &scratch.rotated, from);
                             let (c, t) = plane.both();
-                            let (c, t, rows) = (&mut c[from..], &mut t[from..], Some(rows));
+                            let (c, t, rows) = (&mut c[from..], &mut t[from..], Some(&rows));
                             T::apply_plane(dual.as_ref(), at.isa, &mut PlaneMut { len, rows, c, t, first, second });
                         }
                         nodes.next();
@@ -406,6 +407,7 @@ pub fn joined<T: Float>(isa: Isa, join: &Join, len: usize, into: &mut Plane<T>, 
 }
 
 /// The tables of both images at the positions of a plane, from entry `from` on.
+#[inline(always)]
 fn points<'a, T: Float>(
     at: &Place<'a, T>,
     table: usize,

@@ -20,7 +20,9 @@ pub fn scatter<T: Float>(
             continue;
         }
         match &scatter.halves {
-            Some(halves) => isa.run(&mut Halve { scatter, halves, at: (u, v), width, from, to: to_values }),
+            Some(halves) => {
+                isa.run(&mut Halve { half: scatter.behind.cols, halves, at: (u, v), width, from, to: to_values })
+            }
             None => general(scatter, (u, v), width, from, to_values),
         }
     }
@@ -41,7 +43,8 @@ fn general<T: Float>(scatter: &Scatter, (u, v): (usize, usize), width: usize, fr
 
 /// Windows of two columns: even columns go to one plane, odd ones to the next or the same.
 struct Halve<'a, T> {
-    scatter: &'a Scatter,
+    /// New columns.
+    half: usize,
     halves: &'a Halves,
     at: (usize, usize),
     width: usize,
@@ -53,23 +56,24 @@ impl<T: Float> Kernel for &mut Halve<'_, T> {
     type Output = ();
     #[inline(always)]
     fn run<V: Vector>(self, simd: V) {
-        let (scatter, halves, (u, v), width, from) = (self.scatter, self.halves, self.at, self.width, self.from);
+        let (halves, (u, v), width, from) = (self.halves, self.at, self.width, self.from);
         let to = &mut *self.to;
-        let (stride, half, rows) = (scatter.behind.stride(), scatter.behind.cols, scatter.wanted.rows.len());
+        let half = self.half;
         // The last register of a row keeps off the next row.
         let lanes = <T::Lanes<V> as Lanes<V, T>>::LANES;
         let mut mask = [T::default(); PAD];
-        for place in mask.iter_mut().take((half - 1) % lanes + 1) {
+        for place in mask.iter_mut().take(half % lanes) {
             *place = T::from_f64(1.0);
         }
         let mask = T::Lanes::<V>::load(simd, &mask);
-        let count = half.div_ceil(lanes);
-        let [even, odd] = halves.planes[v];
-        for (plane, row, sources) in &halves.rows[u] {
+        let (count, ragged) = (half.div_ceil(lanes), half % lanes > 0);
+        let planes = halves.planes[v];
+        for (row, sources) in &halves.rows[u] {
             let first = view::<V, T>(from, sources[0] * width, 2 * count);
-            let second = sources.get(1).map(|row| view::<V, T>(from, row * width, 2 * count));
-            let rest = sources.get(2..).unwrap_or_default();
-            let at = |column_plane: usize| (column_plane * rows + plane) * stride + row * half;
+            let (second, rest) = match &sources[1..] {
+                [] => (None, &[][..]),
+                [second, rest @ ..] => (Some(view::<V, T>(from, second * width, 2 * count)), rest),
+            };
             for k in 0..count {
                 let mut low = T::Lanes::<V>::of(simd, first[2 * k]);
                 let mut high = T::Lanes::<V>::of(simd, first[2 * k + 1]);
@@ -83,17 +87,18 @@ impl<T: Float> Kernel for &mut Halve<'_, T> {
                     high = high + T::Lanes::<V>::of(simd, next[2 * k + 1]);
                 }
                 let (mut evens, mut odds) = low.unzip(high);
-                if k + 1 == count {
+                if ragged && k + 1 == count {
                     (evens, odds) = (evens * mask, odds * mask);
                 }
-                match (even, odd) {
-                    (Some(a), Some(b)) if a == b => add::<V, T>(simd, evens + odds, to, at(a) + k * lanes),
-                    _ => {
-                        if let Some(a) = even {
-                            add::<V, T>(simd, evens, to, at(a) + k * lanes);
+                let at = row + k * lanes;
+                match planes {
+                    [Some(a), Some(b)] if a == b => add::<V, T>(simd, evens + odds, to, a + at),
+                    [a, b] => {
+                        if let Some(a) = a {
+                            add::<V, T>(simd, evens, to, a + at);
                         }
-                        if let Some(b) = odd {
-                            add::<V, T>(simd, odds, to, at(b) + k * lanes);
+                        if let Some(b) = b {
+                            add::<V, T>(simd, odds, to, b + at);
                         }
                     }
                 }

@@ -47,7 +47,7 @@ impl ConvKernel {
         let program = self.program::<T>();
         let behind = program.pair.segments.last().map_or(program.grid, |s| s.behind);
         let pairs = x.rows() as u64 * y.rows() as u64;
-        let needed = pairs * (behind.len() as u64).pow(2) * 2 * size_of::<T>() as u64;
+        let needed = pairs * (behind.positions() as u64).pow(2) * 2 * size_of::<T>() as u64;
         resources.reserve("the kernel of all positions", needed, "raise --memory, or take fewer samples")?;
         let (rows, cols) = (self.prepare(x, "x", resources)?, self.prepare(y, "y", resources)?);
         let mut out = SpatialKernel {
