@@ -2,12 +2,15 @@
 
 mod data;
 mod error;
+mod expected;
 mod images;
+mod job;
 mod options;
 mod output;
 mod samples;
 mod store;
 mod streamed;
+mod value;
 mod verbs;
 
 use clap::{Parser, Subcommand};

@@ -59,6 +59,8 @@ fn class_folders_are_fitted_predicted_and_evaluated_by_name() {
     let csv = place.ok("predict model set/test/upright").out;
     assert!(csv.starts_with("prediction,p_lying,p_upright\nupright,"), "{csv}");
     assert_eq!(csv.lines().count(), 6);
+    let some = place.json("fit set --net myrtle-5 --images 8 --seed 3");
+    assert_eq!((&some["n_train"], &some["test"]["rows"]), (&8.into(), &8.into()));
     let text = place.ok("fit set --net myrtle-5 --kernel ntk").out;
     assert!(text.contains("predicting   2 classes") && text.contains("(ntk), lambda"), "{text}");
 }

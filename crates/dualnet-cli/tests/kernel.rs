@@ -112,8 +112,8 @@ fn what_is_said() {
     let number = |name: &str| plan.pointer(name).unwrap().as_f64().unwrap();
     assert!(number("/seconds_expected") > 0.0 && plan["seconds"].is_null());
     assert!((number("/seconds_expected") / number("/seconds_per_pair") - 28.0).abs() < 1e-9);
-    // At the peak there are the prepared samples, two tiles of 128 x 128 and more for each thread, and the matrices.
-    let peak = number("/plan/samples") + number("/plan/workspaces") + 784.0;
+    // At the peak there are the program, the prepared samples, two tiles of 128 x 128 and more for each thread, and the matrices.
+    let peak = number("/plan/program") + number("/plan/samples") + number("/plan/workspaces") + 784.0;
     assert!(number("/plan/peak") <= peak && number("/plan/workspaces") > 2.0 * 128.0 * 128.0 * 8.0, "{plan}");
     let text = place.ok("kernel fc-relu-3 --x x.npy --dry-run --memory 500").out;
     assert!(

@@ -66,11 +66,31 @@ fn reserve<T>(n: usize, m: usize, get: Get, resources: &Resources) -> Result<()>
 /// The rows of one tile of the NNGP and of the NTK; empty where not wanted.
 type Block<'a, T> = [Vec<&'a mut [T]>; 2];
 
-/// A tile with its place, and the transposed place: empty on the diagonal and for rectangular matrices.
+/// Neighbouring tiles with their place, and the transposed place: empty on the diagonal and for rectangular matrices.
 struct Task<'a, T> {
-    tile: Tile,
+    /// Tiles along each side.
+    tiles: usize,
+    i: usize,
+    j: usize,
     at: Block<'a, T>,
     mirror: Block<'a, T>,
+}
+
+impl<T: Copy> Task<'_, T> {
+    /// Writes a tile, and its mirror image where there is one.
+    fn write(&mut self, tile: &Tile, values: [&[T]; 2], side: usize, kind: Kind) {
+        let (top, left) = (tile.i % self.tiles * side, tile.j % self.tiles * side);
+        let mirrored = kind == Kind::Symmetric && tile.i != tile.j;
+        for ((values, at), mirror) in values.into_iter().zip(&mut self.at).zip(&mut self.mirror) {
+            for (row, from) in at.iter_mut().skip(top).zip(values.chunks_exact(side)).take(tile.height) {
+                row[left..left + tile.width].copy_from_slice(&from[..tile.width]);
+            }
+            if mirrored && !values.is_empty() {
+                let there = if self.i == self.j { at } else { mirror };
+                transpose(values, side, &mut there[left..left + tile.width], top, tile.height);
+            }
+        }
+    }
 }
 
 fn matrices<T: Float, K: Kernel<T>>(
@@ -84,25 +104,46 @@ fn matrices<T: Float, K: Kernel<T>>(
     reserve::<T>(n, m, get, resources)?;
     let zeros = |wanted: bool| wanted.then(|| Mat::zeros(n, m));
     let mut out = Grams { nngp: zeros(get.nngp()), ntk: zeros(get.ntk()) };
-    compute(kernel, samples, tasks(grid, &mut out), get, resources)?;
+    let tasks = tasks(grid, task_tiles(grid, resources.threads()), &mut out);
+    compute(kernel, samples, grid, tasks, get, resources)?;
     Ok(out)
 }
 
-/// Every tile of the grid with the places it goes to.
-fn tasks<'a, T: Float>(grid: &Grid, out: &'a mut Grams<T>) -> Vec<Task<'a, T>> {
-    let split = |matrix: &'a mut Option<Mat<T>>| matrix.as_mut().map(|m| pieces(m, grid)).unwrap_or_default();
+/// Tiles along each side of a task: a place is a list of pieces of rows, and pieces of few values would take half as much memory as the
+/// values; but all threads must be at work till the end.
+fn task_tiles(grid: &Grid, threads: usize) -> usize {
+    const VALUES: usize = 128;
+    const EACH: usize = 64;
+    let (height, width) = grid.blocks();
+    let enough = |tiles: &usize| height.div_ceil(*tiles) * width.div_ceil(*tiles) >= 2 * EACH * threads;
+    (2..=VALUES / grid.side()).rev().find(enough).unwrap_or(1)
+}
+
+/// All tiles of the grid by tasks, with the places they go to.
+fn tasks<'a, T: Float>(grid: &Grid, tiles: usize, out: &'a mut Grams<T>) -> Vec<Task<'a, T>> {
+    let grid = match grid.kind() {
+        Kind::Symmetric => Grid::symmetric(grid.rows(), tiles * grid.side()),
+        Kind::Rectangular => Grid::rectangular(grid.rows(), grid.columns(), tiles * grid.side()),
+    };
+    let split = |matrix: &'a mut Option<Mat<T>>| matrix.as_mut().map(|m| pieces(m, &grid)).unwrap_or_default();
     let (mut nngp, mut ntk) = (split(&mut out.nngp), split(&mut out.ntk));
     let width = grid.blocks().1;
     let mut take = |i: usize, j: usize| {
         [&mut nngp, &mut ntk].map(|m| m.get_mut(i * width + j).map(std::mem::take).unwrap_or_default())
     };
     let task = |index| {
-        let tile = grid.tile(index);
-        let mirrored = grid.kind() == Kind::Symmetric && tile.i != tile.j;
-        let mirror = if mirrored { take(tile.j, tile.i) } else { Block::default() };
-        Task { tile, at: take(tile.i, tile.j), mirror }
+        let Tile { i, j, .. } = grid.tile(index);
+        let mirror = if grid.kind() == Kind::Symmetric && i != j { take(j, i) } else { Block::default() };
+        Task { tiles, i, j, at: take(i, j), mirror }
     };
     (0..grid.tiles()).map(task).collect()
+}
+
+/// The tiles of the grid in square `i`, `j` of so many along each side.
+fn tiles_of(grid: &Grid, tiles: usize, (i, j): (usize, usize)) -> impl Iterator<Item = Tile> {
+    let columns = j * tiles..(j + 1) * tiles;
+    let places = (i * tiles..(i + 1) * tiles).flat_map(move |i| columns.clone().map(move |j| (i, j)));
+    places.filter_map(|(i, j)| grid.find(i, j)).map(|index| grid.tile(index))
 }
 
 /// Splits a matrix into tiles, block row by block row, each a list of pieces of rows.
@@ -122,40 +163,39 @@ fn pieces<'a, T: Float>(matrix: &'a mut Mat<T>, grid: &Grid) -> Vec<Vec<&'a mut 
 fn compute<T: Float, K: Kernel<T>>(
     kernel: &K,
     samples: (&K::Samples, &K::Samples),
+    grid: &Grid,
     tasks: Vec<Task<'_, T>>,
     get: Get,
     resources: &Resources,
 ) -> Result<()> {
-    let (meter, side) = (Meter::new(tasks.len() as u64), kernel.side());
+    let meter = Meter::new(grid.tiles());
     resources.install(|| {
         tasks.into_par_iter().try_for_each_init(
             || Scratch::new(kernel, get),
-            |scratch, task| {
-                resources.check("the kernel matrix")?;
-                scratch.compute(kernel, samples, &task.tile, resources)?;
-                for ((values, at), mirror) in scratch.values().into_iter().zip(task.at).zip(task.mirror) {
-                    for (row, from) in at.into_iter().zip(values.chunks_exact(side)) {
-                        row.copy_from_slice(&from[..row.len()]);
-                    }
-                    transpose(values, side, mirror, task.tile.height);
+            |scratch, mut task| {
+                for tile in tiles_of(grid, task.tiles, (task.i, task.j)) {
+                    resources.check("the kernel matrix")?;
+                    scratch.compute(kernel, samples, &tile, resources)?;
+                    task.write(&tile, scratch.values(), grid.side(), grid.kind());
+                    meter.tick(resources);
                 }
-                meter.tick(resources);
                 Ok(())
             },
         )
     })
 }
 
-/// Writes column c of the first `height` rows of a tile to `mirror[c]`, in blocks whose lines stay in the first-level cache.
-fn transpose<T: Copy>(tile: &[T], side: usize, mut mirror: Vec<&mut [T]>, height: usize) {
+/// Writes column c of the first `height` rows of a tile to `mirror[c]`, from `first` on, in blocks whose lines stay in the first-level
+/// cache.
+fn transpose<T: Copy>(tile: &[T], side: usize, mirror: &mut [&mut [T]], first: usize, height: usize) {
     const ROWS: usize = 32;
     const COLUMNS: usize = 16;
-    for first in (0..height).step_by(ROWS) {
-        let rows = first..height.min(first + ROWS);
+    for top in (0..height).step_by(ROWS) {
+        let rows = top..height.min(top + ROWS);
         for (block, columns) in mirror.chunks_mut(COLUMNS).enumerate() {
             for (c, column) in columns.iter_mut().enumerate() {
                 let from = &tile[block * COLUMNS + c..];
-                for (r, value) in rows.clone().zip(&mut column[rows.clone()]) {
+                for (r, value) in rows.clone().zip(&mut column[first + rows.start..first + rows.end]) {
                     *value = from[r * side];
                 }
             }

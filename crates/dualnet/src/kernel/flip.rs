@@ -177,6 +177,15 @@ impl<T: Float, K: Kernel<T>> Kernel<T> for FlipKernel<K> {
         FlipWorkspace { inner: self.inner.workspace(get), nngp: zeros(true), ntk: zeros(get.ntk()) }
     }
 
+    fn workspace_bytes(&self, get: Get) -> u64 {
+        let tiles = 1 + usize::from(get.ntk());
+        self.inner.workspace_bytes(get) + (tiles * self.inner.side() * self.inner.side() * size_of::<T>()) as u64
+    }
+
+    fn samples_bytes(&self, n: usize) -> u64 {
+        self.inner.samples_bytes(n).saturating_mul(2)
+    }
+
     fn tile(
         &self,
         workspace: &mut Self::Workspace,

@@ -41,7 +41,7 @@ pub use fitted::{Intervals, Model, Prediction};
 pub use frame::{Column, Frame, Values};
 pub use images::{
     Augment, Direct, GramSource, ImageModel, ImageOptions, ImagePlan, ImageReport, Images, Whiten, fit_images,
-    pair_seconds, plan_images,
+    image_job, pair_seconds, plan_images,
 };
 pub use metrics::Metrics;
 pub use preprocess::{Encoding, InputKind, Preprocess};

@@ -262,7 +262,7 @@ fn what_does_not_fit_is_refused() {
     let evens: Vec<usize> = (0..10).map(|i| 2 * i).collect();
     let error = fitting(&train.select(&evens), &target.select(&evens), &plain, &one()).to_string();
     assert!(error.contains("at least two classes"), "{error}");
-    let needed = plan_images(20, 36, 2, &plain).bytes;
+    let needed = plan_images(20, &shape(), 2, &plain, 1).unwrap().bytes;
     let little = one().with_memory(needed - 1);
     assert!(matches!(fitting(&train, &target, &plain, &little), Error::Memory { .. }));
     let enough = one().with_memory(needed);

@@ -1,5 +1,6 @@
 //! Fitting nets to images: as they are, with their positions.
 
+use super::job::{Folder, Source};
 use super::load::split;
 use super::report::{metric_names, metric_row, metrics_json};
 use super::{Fit, MethodOption, PrecisionOption, ReadOption};
@@ -11,8 +12,7 @@ use crate::store;
 use crate::verbs::kernel::read_net;
 use dualnet::Resources;
 use dualnet::model::{
-    Augment, Direct, ImageModel, ImageOptions, ImageReport, Images, Metrics, Target, Task, Whiten, fit_images,
-    pair_seconds, plan_images,
+    Augment, ImageModel, ImageOptions, ImageReport, Images, Metrics, Target, Task, Whiten, fit_images, plan_images,
 };
 use dualnet::snnk::BundledNet;
 use serde_json::json;
@@ -32,9 +32,15 @@ impl Fit {
             (_, Whiten::Mean | Whiten::Zca) => Some("--whiten"),
             (Augment::None, Whiten::None) => None,
         };
+        let rows = || {
+            let given = [("--job", self.job.is_some()), ("--images", self.images.is_some())];
+            let Some((option, _)) = given.into_iter().find(|(_, given)| *given) else { return Ok(None) };
+            let expected = "a fit to images: a net over positions, such as --net myrtle-5, or --whiten or --augment";
+            Err(Error::argument(option, expected, &format!("--net {} alone", self.net), &format!("leave {option} out")))
+        };
         if self.net == "auto" || BundledNet::is_meant_by(&self.net) {
             return match asked {
-                None => Ok(None),
+                None => rows(),
                 Some(option) => {
                     let hint = "name the net of an exact fit, such as myrtle-5 or fc-relu-2";
                     Err(Error::argument(option, "a single net beside it", &format!("--net {}", self.net), hint))
@@ -43,7 +49,7 @@ impl Fit {
         }
         let net = read_net(&self.net)?;
         if !net.is_spatial() && asked.is_none() {
-            return Ok(None);
+            return rows();
         }
         let refuse = |what: &str, expected: &str, found: &str| {
             Err(Error::argument(what, expected, found, "leave it out: nets on images are solved exactly, from memory"))
@@ -68,7 +74,11 @@ impl Fit {
             let tested = test.map_or(0, |(images, _)| images.len());
             return self.print_image_plan((&train, tested), &target, options, resources);
         }
-        let model = fit_images(&train, &target, options, &mut Direct, resources).map_err(Error::within(&self.data))?;
+        let mut source = self.source(&train, &target, options, resources)?;
+        let model = match fit_images(&train, &target, options, &mut source, resources) {
+            Ok(model) => model,
+            Err(error) => return Err(source.cause(&self.data, error)),
+        };
         // Hours of work are saved before anything else may fail.
         if let Some(path) = &self.output {
             store::save(path, model.to_parts()?)?;
@@ -86,12 +96,28 @@ impl Fit {
             value["loo"] = metrics_json(&model.report().loo, None, model.report().n_train);
             value["threads"] = json!(resources.threads());
             value["seconds"] = json!(seconds);
+            if self.job.is_some() {
+                value["tiles"] = source.tiles();
+            }
             if let Some((rows, (metrics, coverage))) = &tested {
                 value["test"] = metrics_json(metrics, *coverage, *rows);
             }
             return output::print_json(&value);
         }
         self.print_images(&model, tested, seconds)
+    }
+
+    fn source<'a>(
+        &'a self,
+        images: &'a Images,
+        target: &Target,
+        options: &ImageOptions,
+        resources: &Resources,
+    ) -> Result<Source<'a>> {
+        let Some(path) = &self.job else { return Ok(Source::Direct) };
+        let plan = plan_images(images.len(), images.shape(), target.outputs(), options, resources.threads());
+        let bytes = plan.map_err(Error::within(&self.data))?.bytes;
+        Ok(Source::Folder(Folder::new(path, &self.common, images, bytes)))
     }
 
     fn load_images(&self, options: &ImageOptions) -> Result<Sets> {
@@ -115,51 +141,41 @@ impl Fit {
             }
             Ok((test.images, theirs))
         };
-        let test = match (&self.test, self.holdout, data.test) {
-            (Some(path), ..) => {
+        let test = match (&self.test, data.test) {
+            (Some(path), _) => {
                 let reading = Reading { labels: self.test_labels.as_deref(), ..reading };
                 let data = images::load(path, axes, &reading)?;
                 Some(like(data.test.unwrap_or(data.pictures))?)
             }
-            (None, Some(share), _) => {
-                let (kept, out) = split(train.images.len(), share, self.common.seed)?;
-                let part = |rows: &[usize]| (train.images.select(rows), target.select(rows));
-                return Ok(Sets { train: part(&kept), test: Some(part(&out)) });
-            }
-            (None, None, Some(test)) => Some(like(test)?),
-            (None, None, None) => None,
+            (None, included) if self.holdout.is_none() => included.map(like).transpose()?,
+            (None, _) => None,
         };
-        Ok(Sets { train: (train.images, target), test })
+        let (mut train, mut test) = ((train.images, target), test);
+        if let Some(wanted) = self.images {
+            if !(2..=train.0.len()).contains(&wanted) {
+                let expected = format!("from 2 to the {} of {}", train.0.len(), self.data.display());
+                return Err(Error::argument("--images", &expected, &wanted.to_string(), "leave it out to take all"));
+            }
+            train = self.draw(train, wanted);
+            test = test.map(|test| self.draw(test, wanted));
+        }
+        if let Some(share) = self.holdout {
+            let (kept, out) = split(train.0.len(), share, self.common.seed)?;
+            test = Some(select(&train, &out));
+            train = select(&train, &kept);
+        }
+        Ok(Sets { train, test })
     }
 
-    fn print_image_plan(
-        &self,
-        (images, tested): (&Images, usize),
-        target: &Target,
-        options: &ImageOptions,
-        resources: &Resources,
-    ) -> Result<()> {
-        let mut plan = plan_images(images.len(), images.shape().width(), target.outputs(), options);
-        plan.pairs += images.len() as u64 * tested as u64;
-        let pair = pair_seconds(images, options, resources).map_err(Error::within(&self.data))?;
-        let seconds = pair * plan.pairs as f64 + plan.flops / store::flops_per_second(self.common.resources()?)?;
-        let limit = self.common.memory();
-        if self.common.json {
-            let mut value = json!(plan);
-            value["seconds_per_pair"] = json!(pair);
-            value["seconds_expected"] = json!(seconds);
-            value["memory"] = json!(limit);
-            return output::print_json(&value);
+    /// Some of the images, in the order they came in.
+    fn draw(&self, set: (Images, Target), wanted: usize) -> (Images, Target) {
+        if wanted >= set.0.len() {
+            return set;
         }
-        output::print(&format!(
-            "{}, {} of {} ms each, {} of memory{}, about {}",
-            output::count(plan.rows, "image"),
-            output::count(plan.pairs as usize, "pair"),
-            output::number(1e3 * pair),
-            output::bytes(plan.bytes),
-            output::over_limit(plan.bytes, limit),
-            output::duration(seconds),
-        ))
+        let mut rows = dualnet::model::shuffled(set.0.len(), self.common.seed);
+        rows.truncate(wanted);
+        rows.sort_unstable();
+        select(&set, &rows)
     }
 
     fn print_images(
@@ -188,6 +204,10 @@ impl Fit {
         }
         output::print(&format!("{text}\n{}\n", output::duration(seconds)))
     }
+}
+
+fn select((images, target): &(Images, Target), rows: &[usize]) -> (Images, Target) {
+    (images.select(rows), target.select(rows))
 }
 
 /// The lines about what was chosen.

@@ -1,6 +1,7 @@
 //! `dualnet fit`: a model from a table of data, in closed form.
 
 mod images;
+mod job;
 mod load;
 mod plan;
 mod report;
@@ -36,6 +37,10 @@ pub use report::{metric_names, metric_row, metrics_json};
 ///
 /// Images keep their shape for nets over positions, such as --net myrtle-5, and with --augment or --whiten; other nets see them
 /// flattened. Cost: n^2/2 pairs of images, about 1.5 ms each for 32 x 32 pixels and myrtle-5, and twice that with flips; --dry-run measures.
+///
+/// With --job DIR the kernel of the training images is written to DIR tile by tile. Killed at any time, even by kill -9, the same command takes
+/// up the work where it was, and the model has the same bits; at most one tile of each thread is lost. Fits to the same images with
+/// other targets find their kernel in DIR too. Remove it when no more are wanted.
 #[derive(Args)]
 pub struct Fit {
     /// File or folder with the training data
@@ -89,6 +94,12 @@ pub struct Fit {
     /// an eighth of the memory
     #[arg(long, value_name = "FROM", default_value = "auto")]
     read: ReadOption,
+    /// Fit to N of the images, drawn by --seed, and test on at most as many
+    #[arg(long, value_name = "N")]
+    images: Option<usize>,
+    /// A folder for the kernel of images, as far as it is done: the work is begun there, or taken up
+    #[arg(long, value_name = "DIR")]
+    job: Option<PathBuf>,
     /// Print the plan (rows, candidates, bytes, expected time) and stop
     #[arg(long)]
     dry_run: bool,

@@ -1,10 +1,12 @@
 //! What a fit will take, before it is done.
 
+use super::job::{self, Found};
 use super::{Fit, Way};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::output;
 use crate::store;
-use dualnet::model::{FeaturePrecision, Target, plan, plan_bundled};
+use dualnet::Resources;
+use dualnet::model::{FeaturePrecision, ImageOptions, Images, Target, pair_seconds, plan, plan_bundled, plan_images};
 use serde_json::json;
 
 impl Fit {
@@ -43,6 +45,47 @@ impl Fit {
             output::count(rows, "row"),
             output::bytes(bytes),
             output::over_limit(bytes, limit),
+            output::duration(seconds),
+        ))
+    }
+
+    /// What a fit to images will take, with `tested` test images; of a job, what is left of it.
+    pub(super) fn print_image_plan(
+        &self,
+        (images, tested): (&Images, usize),
+        target: &Target,
+        options: &ImageOptions,
+        resources: &Resources,
+    ) -> Result<()> {
+        let within = || Error::within(&self.data);
+        let mut plan = plan_images(images.len(), images.shape(), target.outputs(), options, resources.threads())
+            .map_err(within())?;
+        plan.pairs += images.len() as u64 * tested as u64;
+        let found = self.job.as_ref().map(|path| job::find(path, images, options, resources)).transpose()?;
+        let left = plan.pairs - found.as_ref().map_or(0, |found| found.pairs);
+        let pair = pair_seconds(images, options, resources).map_err(within())?;
+        let seconds = pair * left as f64 + plan.flops / store::flops_per_second(self.common.resources()?)?;
+        let limit = self.common.memory();
+        if self.common.json {
+            let mut value = json!(plan);
+            value["seconds_per_pair"] = json!(pair);
+            value["seconds_expected"] = json!(seconds);
+            value["memory"] = json!(limit);
+            if let Some(Found { total, done, .. }) = found {
+                value["tiles"] = json!({"total": total, "done": done});
+                value["left"] = json!({"tiles": total - done, "pairs": left});
+            }
+            return output::print_json(&value);
+        }
+        let all = output::count(plan.pairs as usize, "pair");
+        let (pairs, again) = (output::count(left as usize, "pair"), found.is_some_and(|found| found.done > 0));
+        output::print(&format!(
+            "{}, {pairs}{} of {} ms each, {} of memory{}, about {}",
+            output::count(plan.rows, "image"),
+            if again { format!(" left of {all}") } else { String::new() },
+            output::number(1e3 * pair),
+            output::bytes(plan.bytes),
+            output::over_limit(plan.bytes, limit),
             output::duration(seconds),
         ))
     }

@@ -1,15 +1,16 @@
 //! `dualnet kernel`: exact kernel matrices of a net.
 
-mod job;
 mod net;
 mod plan;
 mod samples;
-mod value;
 mod work;
 
 use crate::error::Result;
+use crate::expected::Expected;
+use crate::job;
 use crate::options::{Common, Output, check_output};
 use crate::output;
+use crate::value;
 use clap::{Args, ValueEnum};
 use dualnet::gram::{self, Part};
 use dualnet::kernel::Get;
@@ -134,17 +135,16 @@ impl Kernel {
             left = pairs;
             report["left"] = json!({"tiles": tiles, "pairs": pairs});
         }
-        let per_pair = work.seconds_per_pair()?;
-        let seconds = per_pair * left as f64;
+        let expected = expected(work, left)?;
         report["plan"] = work.bytes.json();
         report["memory"] = json!(work.resources.memory);
-        report["seconds_per_pair"] = json!(per_pair);
-        report["seconds_expected"] = json!(seconds);
-        report["end_expected"] = json!(plan::end(seconds));
+        report["seconds_per_pair"] = json!(expected.per_pair);
+        report["seconds_expected"] = json!(expected.seconds());
+        report["end_expected"] = json!(expected.end());
         if self.common.json {
             return output::print_json(&report);
         }
-        output::print(&plan::sentence(&work.size(left), &work.bytes, per_pair, left, work.resources.memory))
+        output::print(&plan::sentence(&work.size(left), &work.bytes, &expected))
     }
 
     fn run_in_memory<T: value::Value>(&self, mut work: Work<T>) -> Result<()> {
@@ -174,10 +174,8 @@ impl Kernel {
         let (left, pairs) = job::left(&job, |tile| tiles.has(tile));
         let mut line = work.size(pairs);
         if left > 0 && !self.common.quiet {
-            let per_pair = work.seconds_per_pair()?;
             let what = format!("{} of {}", output::count(left as usize, "tile"), job.grid.tiles());
-            let limit = work.resources.memory;
-            output::say(&plan::sentence(&format!("{line}, {what}"), &work.bytes, per_pair, pairs, limit));
+            output::say(&plan::sentence(&format!("{line}, {what}"), &work.bytes, &expected(&work, pairs)?));
         }
         let start = Instant::now();
         let mut done = gram::Done::default();
@@ -215,4 +213,10 @@ impl Kernel {
         self.common.say(line);
         Ok(())
     }
+}
+
+/// Memory, and time by pairs that are measured now.
+fn expected<T: value::Value>(work: &Work<T>, pairs: u64) -> Result<Expected> {
+    let (memory, limit) = (work.bytes.peak(), work.resources.memory);
+    Ok(Expected { memory, limit, pairs, per_pair: work.seconds_per_pair()? })
 }

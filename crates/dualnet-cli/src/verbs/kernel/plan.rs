@@ -1,11 +1,11 @@
 //! What a kernel will take: memory by its peak, time from pairs that were measured.
 
 use crate::error::Result;
+use crate::expected::{Expected, PROGRAM};
 use crate::output;
 use dualnet::Resources;
 use dualnet::gram::{Job, Plan};
 use serde_json::{Value, json};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Where the matrices are while they are computed.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -51,7 +51,7 @@ impl Bytes {
     /// Row blocks that are assembled at a time: many read fewer tiles twice, and should be few beside the rest.
     pub fn band_blocks(&self, job: &Job, limit: Option<u64>) -> usize {
         const ENOUGH: u64 = 64 << 20;
-        let free = limit.map_or(ENOUGH, |limit| limit.saturating_sub(self.index) / 2).min(ENOUGH);
+        let free = limit.map_or(ENOUGH, |limit| limit.saturating_sub(self.index + self.plan.samples) / 2).min(ENOUGH);
         let blocks = free / self.block(job).max(1);
         (blocks as usize).clamp(1, job.grid.blocks().0.max(1))
     }
@@ -62,11 +62,12 @@ impl Bytes {
         (raw + converted).max(converted + self.plan.samples)
     }
 
-    /// At the peak: samples being read or prepared, pairs being computed, the file being written.
+    /// At the peak, beside the program itself: samples being read or prepared, pairs being computed, the file being written.
     pub fn peak(&self) -> u64 {
         let matrices = if self.kept == Kept::Memory { self.plan.matrices } else { 0 };
-        let computing = self.plan.samples + self.plan.workspaces + matrices;
-        self.index + self.samples().max(computing).max(self.band)
+        // What samples took, an allocator may keep for more of their kind: it counts while the file is written too.
+        let computing = self.plan.samples + (self.plan.workspaces + matrices).max(self.band);
+        self.index + self.samples().max(computing)
     }
 
     /// Refuses what does not fit.
@@ -89,54 +90,13 @@ impl Bytes {
     pub fn json(&self) -> Value {
         json!({
             "matrices": self.plan.matrices, "samples": self.samples(), "workspaces": self.plan.workspaces,
-            "index": self.index, "band": self.band, "peak": self.peak(),
+            "index": self.index, "band": self.band, "program": PROGRAM, "peak": PROGRAM + self.peak(),
         })
     }
 }
 
-/// When work of so many seconds that begins now will end, in UTC: `2026-11-21 21:30 UTC`.
-pub fn end(seconds: f64) -> String {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |d| d.as_secs_f64());
-    clock((now + seconds) as u64)
-}
-
-/// Seconds since 1970 as date and time of day (the days of the civil calendar by eras of 400 years, as Howard Hinnant counts them).
-fn clock(unix: u64) -> String {
-    let (days, minutes) = (unix / 86_400 + 719_468, unix % 86_400 / 60);
-    let (era, day) = (days / 146_097, days % 146_097);
-    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
-    let of_year = day - (365 * year + year / 4 - year / 100);
-    let shifted = (5 * of_year + 2) / 153;
-    let date = of_year - (153 * shifted + 2) / 5 + 1;
-    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
-    let year = year + 400 * era + u64::from(month <= 2);
-    format!("{year}-{month:02}-{date:02} {:02}:{:02} UTC", minutes / 60, minutes % 60)
-}
-
 /// What a plan says to people: sizes, memory, time.
-pub fn sentence(size: &str, bytes: &Bytes, per_pair: f64, left: u64, limit: Option<u64>) -> String {
-    let seconds = per_pair * left as f64;
-    let (needed, matrices) = (bytes.peak(), output::bytes(bytes.plan.matrices));
+pub fn sentence(size: &str, bytes: &Bytes, expected: &Expected) -> String {
     let place = if bytes.kept == Kept::Folder { "on disk" } else { "in memory" };
-    format!(
-        "{size}: matrices {matrices} {place}; {} of memory{}; {} a pair: about {}, until {}",
-        output::bytes(needed),
-        output::over_limit(needed, limit),
-        output::short_duration(per_pair),
-        output::duration(seconds),
-        end(seconds),
-    )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::clock;
-
-    #[test]
-    fn days_of_the_calendar() {
-        assert_eq!(clock(0), "1970-01-01 00:00 UTC");
-        assert_eq!(clock(951_827_696), "2000-02-29 12:34 UTC");
-        assert_eq!(clock(1_709_251_199), "2024-02-29 23:59 UTC");
-        assert_eq!(clock(4_107_542_400), "2100-03-01 00:00 UTC");
-    }
+    format!("{size}: matrices {} {place}; {expected}", output::bytes(bytes.plan.matrices))
 }

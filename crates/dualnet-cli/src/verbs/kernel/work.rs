@@ -1,11 +1,11 @@
 //! What one call of the verb computes of what.
 
-use super::job::{self, Tiles};
 use super::plan::{Bytes, Kept};
-use super::value::Value as Number;
 use super::{samples, samples::Samples};
 use crate::error::{Error, Result};
+use crate::job::{self, Tiles};
 use crate::output;
+use crate::value::Value as Number;
 use dualnet::gram::{self, Grid, Job, Part};
 use dualnet::kernel::{Get, Kernel, NetKernel};
 use dualnet::net::Net;
@@ -66,7 +66,7 @@ impl<T: Number> Work<T> {
         let bytes = bytes(asked, &job, job.plan::<T, _>(&kernel, resources.threads()), (&x, x2.as_ref()), &resources);
         let manifest = match asked.kept {
             Kept::Memory => Value::Null,
-            Kept::Folder => job::manifest(&net, &job, (&x, x2.as_ref()), &resources),
+            Kept::Folder => manifest(&net, &job, (&x, x2.as_ref()), &resources),
         };
         Ok(Self { net, kernel, job, bytes, resources, x: x.x, x2: x2.map(|x2| x2.x), manifest })
     }
@@ -110,6 +110,18 @@ impl<T: Number> Work<T> {
     pub fn release(&mut self) {
         (self.x, self.x2) = (Mat::zeros(0, 0), None);
     }
+}
+
+/// The description of a job.
+fn manifest<T: Number>(
+    net: &Net,
+    job: &Job,
+    (x, x2): (&Samples<T>, Option<&Samples<T>>),
+    resources: &Resources,
+) -> Value {
+    let net: Value = serde_json::from_str(&net.to_json()).unwrap_or_default();
+    let describe = |samples: &Samples<T>| job::describe(&samples.x, &samples.shape);
+    job::manifest::<T>(job, json!({"net": net, "x": describe(x), "x2": x2.map(describe)}), resources)
 }
 
 fn bytes<T: Number>(

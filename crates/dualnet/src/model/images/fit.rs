@@ -1,7 +1,7 @@
 //! Fitting: one pass for both kernels, the path of each, the better one.
 
 use super::kernel::ImageKernel;
-use super::plan::{plan_images, wanted};
+use super::plan::{plan_of, wanted};
 use super::predict::ImageModel;
 use super::report::{ImageReport, TriedKernel};
 use super::source::GramSource;
@@ -20,7 +20,7 @@ use crate::ridge::Width;
 /// Fits a model to images and their `target`; `source` computes the kernel matrices ([`super::Direct`]: here and now).
 ///
 /// Cost: n (n + 1) / 2 pairs of images, twice with flips, for both kernels together; for each kernel 8/3 n^3 operations to solve; memory
-/// 28 n^2 bytes and 4 n^2 for each matrix ([`plan_images`]).
+/// 28 n^2 bytes and 4 n^2 for each matrix ([`super::plan_images`]).
 ///
 /// # Errors
 /// Fewer than two images; different numbers of images and targets; one class only; a net that does not fit the images, or with flips tells
@@ -35,7 +35,7 @@ pub fn fit_images<S: GramSource>(
     let (rows, shape) = (images.len(), images.shape());
     check(rows, target)?;
     let kernel = ImageKernel::new(&options.net, shape, options.augment)?;
-    let plan = plan_images(rows, shape.width(), target.outputs(), options);
+    let plan = plan_of(&kernel, (rows, shape.width()), target.outputs(), options, resources.threads());
     let hint = "raise --memory, or fit fewer images";
     resources.reserve(&format!("an exact fit of {rows} images"), plan.bytes, hint)?;
     let units = units(target)?;

@@ -3,7 +3,7 @@
 use super::source::GramSource;
 use super::{Augment, ImageOptions};
 use crate::error::Result;
-use crate::gram;
+use crate::gram::{self, Grid, Job, Part, Plan};
 use crate::kernel::{FlipKernel, Get, Grams, InputShape, Kernel, NetKernel};
 use crate::linalg::{Mat, MatRef};
 use crate::model::KernelKind;
@@ -39,8 +39,7 @@ impl ImageKernel {
         get: Get,
         resources: &Resources,
     ) -> Result<Grams<f32>> {
-        let augment = serde_json::json!(options.augment);
-        let description = format!("{{\"net\":{},\"augment\":{augment}}}", options.net.to_json());
+        let description = options.description();
         match self {
             Self::Plain(kernel) => source.symmetric(kernel, &description, x, get, resources),
             Self::Flip(kernel) => source.symmetric(kernel, &description, x, get, resources),
@@ -62,11 +61,20 @@ impl ImageKernel {
         }
     }
 
-    /// Images along each side of a tile.
-    pub fn side(&self) -> usize {
-        match self {
+    /// The tiles of the kernel matrices of `n` training images.
+    pub fn job(&self, n: usize, get: Get) -> Job {
+        let side = match self {
             Self::Plain(kernel) => Kernel::<f32>::side(kernel),
             Self::Flip(kernel) => Kernel::<f32>::side(kernel),
+        };
+        Job { grid: Grid::symmetric(n, side), get, part: Part::WHOLE }
+    }
+
+    /// Bytes that they take on `threads` threads.
+    pub fn plan(&self, n: usize, get: Get, threads: usize) -> Plan {
+        match self {
+            Self::Plain(kernel) => self.job(n, get).plan::<f32, _>(kernel, threads),
+            Self::Flip(kernel) => self.job(n, get).plan::<f32, _>(kernel, threads),
         }
     }
 }

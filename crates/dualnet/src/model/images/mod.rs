@@ -35,9 +35,10 @@ use crate::linalg::Mat;
 use crate::net::Net;
 use crate::ridge::default_path;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 pub use fit::fit_images;
-pub use plan::{ImagePlan, pair_seconds, plan_images};
+pub use plan::{ImagePlan, image_job, pair_seconds, plan_images};
 pub use predict::ImageModel;
 pub use report::{ImageReport, TriedKernel};
 pub(super) use saved::is_meant_by;
@@ -156,5 +157,18 @@ impl ImageOptions {
     pub fn new(net: Net) -> Self {
         let lambdas = default_path();
         Self { net, kernel: KernelChoice::Auto, whiten: Whiten::None, augment: Augment::None, lambdas }
+    }
+
+    /// All that decides the values of the kernel on given images, as a JSON object: `net`, `whiten`, `augment`.
+    ///
+    /// ```
+    /// use dualnet::{model::ImageOptions, net::Net};
+    /// let text = ImageOptions::new(Net::parse("myrtle-5")?).description();
+    /// assert!(text.ends_with(r#""whiten":"none","augment":"none"}"#));
+    /// # Ok::<(), dualnet::Error>(())
+    /// ```
+    pub fn description(&self) -> String {
+        let (net, whiten, augment) = (self.net.to_json(), json!(self.whiten), json!(self.augment));
+        format!("{{\"net\":{net},\"whiten\":{whiten},\"augment\":{augment}}}")
     }
 }

@@ -4,7 +4,8 @@ use super::kernel::ImageKernel;
 use super::source::Direct;
 use super::{Augment, ImageOptions, Images, Whiten};
 use crate::error::Result;
-use crate::kernel::Get;
+use crate::gram::Job;
+use crate::kernel::{Get, InputShape};
 use crate::model::KernelChoice;
 use crate::model::fit::{path_bytes, path_flops};
 use crate::resources::{Resources, Silent};
@@ -19,7 +20,7 @@ pub struct ImagePlan {
     pub rows: usize,
     /// Pairs of images whose kernel is computed.
     pub pairs: u64,
-    /// Most bytes allocated at a time, but for what the kernel keeps of each image.
+    /// Most bytes allocated at a time.
     pub bytes: u64,
     /// Floating-point operations of preprocessing and solution.
     pub flops: f64,
@@ -33,31 +34,69 @@ pub(super) fn wanted(kernel: KernelChoice) -> Get {
     }
 }
 
-/// What fitting `rows` images of `width` values to `outputs` outputs will take. The time of the pairs is to be measured:
+/// What fitting `rows` images of that shape to `outputs` outputs on `threads` threads will take. The time of the pairs is to be measured:
 /// [`pair_seconds`].
 ///
 /// ```
-/// use dualnet::{model::{ImageOptions, plan_images}, net::Net};
-/// let plan = plan_images(1000, 784, 10, &ImageOptions::new(Net::parse("myrtle-5")?));
+/// use dualnet::{kernel::InputShape, model::{ImageOptions, plan_images}, net::Net};
+/// let options = ImageOptions::new(Net::parse("myrtle-5")?);
+/// let plan = plan_images(1000, &InputShape::image(28, 28, 1), 10, &options, 2)?;
 /// assert_eq!(plan.pairs, 500_500);
 /// # Ok::<(), dualnet::Error>(())
 /// ```
-pub fn plan_images(rows: usize, width: usize, outputs: usize, options: &ImageOptions) -> ImagePlan {
+///
+/// # Errors
+/// A net that does not fit the images, or with flips tells left from right.
+pub fn plan_images(
+    rows: usize,
+    shape: &InputShape,
+    outputs: usize,
+    options: &ImageOptions,
+    threads: usize,
+) -> Result<ImagePlan> {
+    let kernel = ImageKernel::new(&options.net, shape, options.augment)?;
+    Ok(plan_of(&kernel, (rows, shape.width()), outputs, options, threads))
+}
+
+/// [`plan_images`] with the kernel at hand, for `rows` images of `width` values.
+pub(super) fn plan_of(
+    kernel: &ImageKernel,
+    (rows, width): (usize, usize),
+    outputs: usize,
+    options: &ImageOptions,
+    threads: usize,
+) -> ImagePlan {
     let get = wanted(options.kernel);
     let (n, d, steps) = (rows as u64, width as u64, options.lambdas.len());
-    let pairs = n.saturating_mul(n + 1) / 2;
-    let copies = if options.augment == Augment::Flip { 4 } else { 3 };
-    // The images as given, whitened, and as the kernel holds them; matrices in f32 until they are solved.
-    let images = n.saturating_mul(d).saturating_mul(4 * copies);
-    let grams = n.saturating_mul(n).saturating_mul(4 * get.matrices() as u64);
+    let gram = kernel.plan(rows, get, threads);
+    // As given, whitened, and with flips turned while they are prepared.
+    let images = n.saturating_mul(d).saturating_mul(8);
+    let flips = if options.augment == Augment::Flip { images / 2 } else { 0 };
+    let computing = gram.samples.saturating_add(flips.max(gram.workspaces));
     let (roots, zca) = match options.whiten {
         Whiten::Zca => (d.saturating_mul(d).saturating_mul(56), (n as f64 + 11.0 * d as f64) * (d as f64).powi(2)),
         Whiten::None | Whiten::Mean => (0, 0.0),
     };
-    let solving = path_bytes(rows, outputs, steps).saturating_add(grams);
-    let bytes = images.saturating_add(solving.max(roots));
+    // Matrices stay in f32 until they are solved.
+    let matrices = gram.matrices.saturating_add(computing.max(path_bytes(rows, outputs, steps)));
+    let bytes = images.saturating_add(matrices.max(roots));
     let flops = zca + get.matrices() as f64 * path_flops(rows, outputs, steps);
-    ImagePlan { rows, pairs, bytes, flops }
+    ImagePlan { rows, pairs: n.saturating_mul(n + 1) / 2, bytes, flops }
+}
+
+/// The tiles of the kernel matrices of a fit to `rows` images: what a [`GramSource`](super::GramSource) that keeps them is asked for.
+///
+/// ```
+/// use dualnet::{kernel::InputShape, model::{ImageOptions, image_job}, net::Net};
+/// let job = image_job(100, &InputShape::image(8, 8, 3), &ImageOptions::new(Net::parse("myrtle-5")?))?;
+/// assert_eq!((job.grid.side(), job.grid.tiles()), (8, 91));
+/// # Ok::<(), dualnet::Error>(())
+/// ```
+///
+/// # Errors
+/// Those of [`plan_images`].
+pub fn image_job(rows: usize, shape: &InputShape, options: &ImageOptions) -> Result<Job> {
+    Ok(ImageKernel::new(&options.net, shape, options.augment)?.job(rows, wanted(options.kernel)))
 }
 
 /// Seconds for each pair of images with the threads of `resources`, measured on the first tiles: some tenths of a second.
@@ -68,7 +107,7 @@ pub fn pair_seconds(images: &Images, options: &ImageOptions, resources: &Resourc
     let kernel = ImageKernel::new(&options.net, images.shape(), options.augment)?;
     // Three blocks make six tiles; as many more as keep all threads at work.
     let blocks = 3.max((2.0 * resources.threads() as f64).sqrt().ceil() as usize);
-    let rows: Vec<usize> = (0..images.len().min(blocks * kernel.side())).collect();
+    let rows: Vec<usize> = (0..images.len().min(blocks * kernel.job(0, Get::Both).grid.side())).collect();
     let some = images.select(&rows);
     // A plan is wanted all the more where the memory allowed does not do.
     let mut resources = resources.clone().with_progress(Arc::new(Silent));

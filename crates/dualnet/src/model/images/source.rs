@@ -8,8 +8,9 @@ use crate::resources::Resources;
 
 /// Computes the symmetric matrices of a kernel: at once, or as a job that outlives the program.
 pub trait GramSource {
-    /// The matrices K(x, x) of the rows of `x` (n x values), as [`gram::symmetric`] gives them. `description` tells kernels apart: the same
-    /// text and the same `x` have the same matrices.
+    /// The matrices K(x, x) of the rows of `x` (n x values), as [`gram::symmetric`] gives them. `description` is that of
+    /// [`ImageOptions::description`](super::ImageOptions::description): the same text and the same images have the same matrices, be they
+    /// compared as `x` or as they were before preprocessing.
     fn symmetric<K: Kernel<f32>>(
         &mut self,
         kernel: &K,

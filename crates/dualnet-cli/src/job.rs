@@ -1,42 +1,38 @@
-//! Jobs of the verb: the tiles of the library in the folders of the formats.
+//! Jobs of the verbs: the tiles of the library in the folders of the formats.
 
-use super::samples::Samples;
-use super::value::Value as Number;
 use crate::error::{Error, Result};
 use crate::output;
-use dualnet::Resources;
+use crate::value::Value as Number;
 use dualnet::gram::{self, Band, Job, Kind, Tile, TileStore};
-use dualnet::kernel::Get;
-use dualnet::net::Net;
+use dualnet::kernel::{Get, InputShape};
+use dualnet::{Mat, Resources};
 use dualnet_io::job_folder::{self, JobFolder};
 use dualnet_io::npz;
 use serde_json::{Value, json};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-/// All that decides the bits of a job's tiles.
-pub fn manifest<T: Number>(
-    net: &Net,
-    job: &Job,
-    (x, x2): (&Samples<T>, Option<&Samples<T>>),
-    resources: &Resources,
-) -> Value {
+/// All that decides the bits of a job's tiles: `what` (an object: nets, samples, what is done to them), the grid, the program.
+pub fn manifest<T: Number>(job: &Job, mut what: Value, resources: &Resources) -> Value {
     let matrices: Vec<&str> = names(job.get).map(|(name, _)| name).collect();
-    let net: Value = serde_json::from_str(&net.to_json()).unwrap_or_default();
-    json!({
+    let grid = json!({
         "format": 1, "dualnet": env!("CARGO_PKG_VERSION"), "isa": format!("{:?}", resources.isa).to_lowercase(),
-        "net": net, "x": describe(x), "x2": x2.map(describe), "precision": T::NAME, "matrices": matrices,
+        "precision": T::NAME, "matrices": matrices,
         "kind": if job.grid.kind() == Kind::Symmetric { "symmetric" } else { "rectangular" },
         "rows": job.grid.rows(), "columns": job.grid.columns(), "side": job.grid.side(), "tiles": job.grid.tiles(),
-    })
+    });
+    if let (Value::Object(what), Value::Object(grid)) = (&mut what, grid) {
+        what.extend(grid);
+    }
+    what
 }
 
 /// Samples by shape and hash.
-fn describe<T: Number>(samples: &Samples<T>) -> Value {
-    let mut axes = vec![samples.x.rows()];
-    axes.extend(&samples.shape.positions);
-    axes.push(samples.shape.channels);
-    json!({"shape": axes, "blake3": job_folder::hash(T::elements(samples.x.as_slice()))})
+pub fn describe<T: Number>(x: &Mat<T>, shape: &InputShape) -> Value {
+    let mut axes = vec![x.rows()];
+    axes.extend(&shape.positions);
+    axes.push(shape.channels);
+    json!({"shape": axes, "blake3": job_folder::hash(T::elements(x.as_slice()))})
 }
 
 /// The matrices wanted, with their numbers among NNGP and NTK.
