@@ -139,11 +139,11 @@ impl Blend {
         self.n == self.sources.len() && self.sources.iter().enumerate().all(|(q, s)| s[..] == [(q, 1.0)])
     }
 
-    /// Whether new position q is the sum of 2q and 2q + 1, all with one weight.
+    /// Whether new position q is the sum of 2q and 2q + 1, all with one weight. The last of an odd number of positions may be left out.
     pub fn halves(&self) -> bool {
         let uniform = self.uniform_weight().is_some();
         let pair = |(q, s): (usize, &Vec<(usize, f64)>)| s.len() == 2 && s[0].0 == 2 * q && s[1].0 == 2 * q + 1;
-        uniform && self.n == 2 * self.sources.len() && self.sources.iter().enumerate().all(pair)
+        uniform && self.n / 2 == self.sources.len() && self.sources.iter().enumerate().all(pair)
     }
 
     /// The weight that all positions share, if they do.

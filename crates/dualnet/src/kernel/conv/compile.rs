@@ -2,7 +2,8 @@
 
 use super::axis::{Blend, Entry, Taps};
 use super::program::{
-    Affine, Attention, Chain, Conv, End, Grid, Halves, Join, Local, Offsets, PAD, Program, Scatter, Segment, Table,
+    Affine, Attention, Chain, Conv, End, Grid, Half, Halves, Join, Local, Move, Offsets, PAD, Program, Scatter,
+    Segment, Table,
 };
 use crate::activation::Activation;
 use crate::dual::{Precision, dual_of};
@@ -256,13 +257,13 @@ fn scatter(rows: Blend, cols: Blend) -> End {
     let behind = Grid { rows: rows.sources.len(), cols: cols.sources.len() };
     let part = |blend: &Blend| blend.uniform_weight().map_or(1.0, |w| w * w);
     let scale = part(&rows) * part(&cols);
-    let (row_entries, col_entries) = (Vec::new(), Vec::new());
     End::Scatter(Box::new(Scatter {
         rows,
         cols,
         behind,
-        row_entries,
-        col_entries,
+        row_moves: Vec::new(),
+        col_moves: Vec::new(),
+        weighted: true,
         wanted: Offsets::default(),
         scale,
         halves: None,
@@ -313,31 +314,52 @@ fn need(chain: &mut Chain, wanted: &Offsets) -> Offsets {
 
 fn need_scatter(scatter: &mut Scatter, wanted: &Offsets) -> Offsets {
     let needed = Offsets { rows: scatter.rows.needed(&wanted.rows), cols: scatter.cols.needed(&wanted.cols) };
-    scatter.row_entries = scatter.rows.entries(&needed.rows, &wanted.rows);
-    scatter.col_entries = scatter.cols.entries(&needed.cols, &wanted.cols);
     scatter.wanted = wanted.clone();
-    let (m, grid) = (scatter.behind.cols, scatter.behind);
-    // Column 2q of offset v has its partner at 2q + v, in window q + v/2; column 2q + 1 in window q + (v + 1)/2.
-    let plane = |half: usize| {
-        let number = wanted.cols.binary_search(&(half % m)).ok()?;
-        Some(number * wanted.rows.len() * grid.stride())
-    };
-    let uniform = scatter.rows.uniform_weight().is_some();
-    scatter.halves = (uniform && scatter.cols.halves()).then(|| Halves {
-        planes: needed.cols.iter().map(|v| [plane(v / 2), plane(v.div_ceil(2))]).collect(),
-        rows: scatter.row_entries.iter().map(|entries| grouped(entries, grid)).collect(),
+    let (stride, width) = (scatter.behind.stride(), scatter.behind.cols);
+    // Planes of one column offset lie one behind the other.
+    let column = stride * wanted.rows.len();
+    let rows = scatter.rows.entries(&needed.rows, &wanted.rows);
+    let cols = scatter.cols.entries(&needed.cols, &wanted.cols);
+    scatter.row_moves = moves(&rows, |entry| entry.plane * stride + entry.to * width);
+    scatter.col_moves = moves(&cols, |entry| entry.plane * column + entry.to);
+    let uniform = |blend: &Blend| blend.uniform_weight().is_some();
+    scatter.weighted = !(uniform(&scatter.rows) && uniform(&scatter.cols));
+    scatter.halves = (!scatter.weighted && scatter.cols.halves()).then(|| Halves {
+        cols: cols.iter().map(|entries| halves(entries, column, width)).collect(),
+        rows: scatter.row_moves.iter().map(|moves| grouped(moves)).collect(),
     });
     needed
 }
 
-/// Entries by where they go.
-fn grouped(entries: &[Entry], grid: Grid) -> Vec<(usize, Vec<usize>)> {
-    let mut groups: Vec<(usize, Vec<usize>)> = Vec::new();
+/// Columns of windows of two by where they go: to one plane or two, by whether they are even, and to others behind the cut where the
+/// number of columns is odd.
+fn halves(entries: &[Entry], column: usize, width: usize) -> Vec<Half> {
+    let mut halves: Vec<Half> = Vec::new();
     for entry in entries {
-        let to = entry.plane * grid.stride() + entry.to * grid.cols;
-        match groups.iter_mut().find(|(at, _)| *at == to) {
-            Some((_, from)) => from.push(entry.from),
-            None => groups.push((to, vec![entry.from])),
+        let to = entry.plane * column;
+        let at = halves.iter().position(|half| half.to == to).unwrap_or(halves.len());
+        if at == halves.len() {
+            halves.push(Half { to, even: vec![false; width], odd: vec![false; width] });
+        }
+        let side = if entry.from % 2 == 0 { &mut halves[at].even } else { &mut halves[at].odd };
+        side[entry.to] = true;
+    }
+    halves
+}
+
+/// Where entries go, by number of the offset.
+fn moves(entries: &[Vec<Entry>], to: impl Fn(&Entry) -> usize) -> Vec<Vec<Move>> {
+    let one = |entry: &Entry| Move { from: entry.from, to: to(entry), weight: entry.weight };
+    entries.iter().map(|entries| entries.iter().map(one).collect()).collect()
+}
+
+/// Rows by where they go.
+fn grouped(moves: &[Move]) -> Vec<(usize, Vec<usize>)> {
+    let mut groups: Vec<(usize, Vec<usize>)> = Vec::new();
+    for row in moves {
+        match groups.iter_mut().find(|(to, _)| *to == row.to) {
+            Some((_, from)) => from.push(row.from),
+            None => groups.push((row.to, vec![row.from])),
         }
     }
     groups

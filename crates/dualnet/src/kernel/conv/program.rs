@@ -1,6 +1,6 @@
 //! A net compiled for images of one size: segments of layers that work plane by plane, and what comes between them.
 
-use super::axis::{Blend, Entry, Taps};
+use super::axis::{Blend, Taps};
 use crate::dual::DynDual;
 use crate::net::{AttentionNormalization, AttentionScaling, Tangent};
 use std::sync::Arc;
@@ -153,10 +153,12 @@ pub struct Scatter {
     pub cols: Blend,
     /// Positions behind.
     pub behind: Grid,
-    /// By number of the offset.
-    pub row_entries: Vec<Vec<Entry>>,
-    /// By number of the offset.
-    pub col_entries: Vec<Vec<Entry>>,
+    /// By number of the offset along the rows.
+    pub row_moves: Vec<Vec<Move>>,
+    /// By number of the offset along the columns.
+    pub col_moves: Vec<Vec<Move>>,
+    /// Whether the weights are not all 1.
+    pub weighted: bool,
     /// Planes that are needed behind.
     pub wanted: Offsets,
     /// For the next segment to multiply by.
@@ -165,13 +167,35 @@ pub struct Scatter {
     pub halves: Option<Halves>,
 }
 
+/// A row or column on its way. Where an entry goes is the sum of what its row and its column say.
+#[derive(Clone, Copy, Debug)]
+pub struct Move {
+    /// Its number.
+    pub from: usize,
+    /// Entries from the beginning of the state behind.
+    pub to: usize,
+    /// Factor.
+    pub weight: f64,
+}
+
 /// Windows of two columns.
 #[derive(Clone, Debug)]
 pub struct Halves {
-    /// By number of the offset along the columns: where the first planes of even and of odd positions begin.
-    pub planes: Vec<[Option<usize>; 2]>,
+    /// By number of the offset along the columns: the planes that its entries go to.
+    pub cols: Vec<Vec<Half>>,
     /// By number of the offset along the rows: (entries from there to a new row, old rows that are added up there).
     pub rows: Vec<Vec<(usize, Vec<usize>)>>,
+}
+
+/// Which entries of a row go to one plane.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Half {
+    /// Where the plane of the first offset along the rows begins.
+    pub to: usize,
+    /// Of the even columns, those in windows with `true`.
+    pub even: Vec<bool>,
+    /// Of the odd columns.
+    pub odd: Vec<bool>,
 }
 
 /// Global self-attention.

@@ -9,7 +9,7 @@ use super::own;
 use super::planes::{Plane, State, Sum};
 use super::pointwise::{self, Normalize, Products};
 use super::program::{Chain, End, Grid, Join, Local, Offsets, Program, Segment};
-use super::scatter::scatter;
+use super::scatter::{Parts, scatter};
 use crate::dual::{PlaneMut, Points};
 use crate::error::Result;
 use crate::kernel::{Float, Get};
@@ -73,6 +73,7 @@ struct Scratch<T> {
     /// By number of the table, at the present column offset.
     rotated: Vec<Rotated<T>>,
     channels: Rotated<T>,
+    parts: Parts<T>,
     copies: Vec<Plane<T>>,
 }
 
@@ -85,6 +86,7 @@ impl<T: Float> ConvWorkspace<T> {
             masks: (0..program.convs).map(|_| Masks::default()).collect(),
             rotated: program.tables.iter().map(|_| Rotated::default()).collect(),
             channels: Rotated::default(),
+            parts: Parts::default(),
             copies: Vec::new(),
         };
         Self { get, plane: Plane::new(largest, program.margin, get), scratch, spare: Vec::new() }
@@ -164,7 +166,7 @@ impl Run<'_> {
                 Pair::Of(..) => own::Record::No,
             };
             own::through(&own, &segment.local, &mut ws.plane, &mut ws.scratch.sums, &mut record)?;
-            self.close(segment, (0, 0), &mut ws.plane, &mut next, &mut sums);
+            self.close(segment, (0, 0), (&mut ws.plane, &parts(segment, 0)), &mut next, &mut sums);
         }
         for &v in &segment.offsets.cols {
             self.turn(segment, v, source, pair, &mut ws.scratch);
@@ -175,7 +177,7 @@ impl Run<'_> {
                 self.load((segment, (u, v)), source, pair.images(), ws);
                 let at = Place { isa: self.isa, first: pair.images().0, grid: segment.grid, u };
                 through(&at, &segment.local, &mut ws.plane, &mut ws.scratch);
-                self.close(segment, (u, v), &mut ws.plane, &mut next, &mut sums);
+                self.close(segment, (u, v), (&mut ws.plane, &ws.scratch.parts), &mut next, &mut sums);
             }
         }
         self.finish(segment, next, sums, pair, ws)
@@ -209,6 +211,7 @@ impl Run<'_> {
             scratch.channels.fill(&second.channels, self.program.channels, self.program.grid, v);
         }
         masks(&segment.local, segment.grid, v, &mut scratch.masks);
+        scratch.parts = parts(segment, v);
     }
 
     /// The plane of an offset at the beginning of a segment.
@@ -254,7 +257,7 @@ impl Run<'_> {
         &self,
         segment: &Segment,
         (u, v): (usize, usize),
-        plane: &mut Plane<T>,
+        (plane, parts): (&mut Plane<T>, &Parts<T>),
         next: &mut State<T>,
         sums: &mut (f64, f64),
     ) {
@@ -262,7 +265,7 @@ impl Run<'_> {
             End::Scatter(plan) => {
                 let numbers = (segment.offsets.rows.binary_search(&u), segment.offsets.cols.binary_search(&v));
                 if let (Ok(u), Ok(v)) = numbers {
-                    scatter(self.isa, plan, (u, v), segment.grid.cols, plane, next);
+                    scatter(self.isa, plan, (u, v), segment.grid.cols, parts, plane, next);
                 }
             }
             End::Flatten { .. } | End::Global { .. } => {
@@ -327,6 +330,16 @@ impl Run<'_> {
             other.release(&mut ws.spare);
         }
         into
+    }
+}
+
+/// What pooling by two needs at column offset `v`.
+fn parts<T: Float>(segment: &Segment, v: usize) -> Parts<T> {
+    match (&segment.end, segment.offsets.cols.binary_search(&v)) {
+        (End::Scatter(plan), Ok(v)) => {
+            plan.halves.as_ref().map_or_else(Parts::default, |halves| Parts::new(&halves.cols[v]))
+        }
+        _ => Parts::default(),
     }
 }
 

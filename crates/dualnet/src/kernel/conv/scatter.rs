@@ -1,52 +1,115 @@
 //! Entries of a plane on their way to the planes of the next segment: pooling, strides, missing padding.
 
+use super::buffer::Buffer;
 use super::planes::{Plane, State};
-use super::program::{Halves, PAD, Scatter};
+use super::program::{Half, PAD, Scatter};
 use crate::kernel::Float;
-use crate::simd::{Isa, Kernel, Lanes, Vector, view};
+use crate::simd::{Isa, Kernel, Lanes, Real, Register, Vector, view};
 
-/// Adds the entries of the plane whose offsets have the numbers `(u, v)` to the planes of `to`.
+/// What windows of two columns need at one column offset.
+#[derive(Debug)]
+pub struct Parts<T>(Vec<Part<T>>);
+
+/// The entries of a row that go to one plane: its place, even columns, odd columns.
+#[derive(Debug)]
+struct Part<T> {
+    to: usize,
+    even: Side<T>,
+    odd: Side<T>,
+}
+
+/// Every second column of a row.
+#[derive(Debug)]
+enum Side<T> {
+    None,
+    All,
+    /// Those with a one; zeros keep the last register off the next row.
+    Some(Buffer<T>),
+}
+
+impl<T> Default for Parts<T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<T: Float> Parts<T> {
+    /// From the plan.
+    pub fn new(halves: &[Half]) -> Self {
+        let part = |half: &Half| Part { to: half.to, even: Side::new(&half.even), odd: Side::new(&half.odd) };
+        Self(halves.iter().map(part).collect())
+    }
+}
+
+impl<T: Float> Side<T> {
+    fn new(inside: &[bool]) -> Self {
+        if inside.iter().all(|inside| !inside) {
+            return Side::None;
+        }
+        if inside.iter().all(|inside| *inside) && inside.len().is_multiple_of(PAD) {
+            return Side::All;
+        }
+        let mut mask = Buffer::zeros(inside.len() + PAD);
+        for (to, inside) in mask.iter_mut().zip(inside) {
+            *to = T::from_f64(if *inside { 1.0 } else { 0.0 });
+        }
+        Side::Some(mask)
+    }
+}
+
+/// Adds the entries of the plane whose offsets have the numbers `(u, v)` to the planes of `to`; `parts` are those of v.
 pub fn scatter<T: Float>(
     isa: Isa,
     scatter: &Scatter,
     (u, v): (usize, usize),
     width: usize,
+    parts: &Parts<T>,
     plane: &mut Plane<T>,
     to: &mut State<T>,
 ) {
     let (c, t) = plane.both();
-    for (from, to_values) in [(c, &mut to.c), (t, &mut to.t)] {
+    for (from, to) in [(c, &mut to.c), (t, &mut to.t)] {
         if from.is_empty() {
             continue;
         }
         match &scatter.halves {
             Some(halves) => {
-                isa.run(&mut Halve { half: scatter.behind.cols, halves, at: (u, v), width, from, to: to_values })
+                let rows = &halves.rows[u];
+                isa.run(&mut Halve { half: scatter.behind.cols, rows, parts: &parts.0, width, from, to });
             }
-            None => general(scatter, (u, v), width, from, to_values),
+            None => general(scatter, (u, v), width, from, to),
         }
     }
 }
 
-/// Any map, entry by entry: 1 to 2 ns each.
+/// Any map, entry by entry: about 1 ns each.
 fn general<T: Float>(scatter: &Scatter, (u, v): (usize, usize), width: usize, from: &[T], to: &mut [T]) {
-    let (stride, new_width, rows) = (scatter.behind.stride(), scatter.behind.cols, scatter.wanted.rows.len());
-    for row in &scatter.row_entries[u] {
+    for row in &scatter.row_moves[u] {
         let from = &from[row.from * width..(row.from + 1) * width];
-        let weight = T::from_f64(row.weight);
-        for entry in &scatter.col_entries[v] {
-            let at = (entry.plane * rows + row.plane) * stride + row.to * new_width + entry.to;
-            to[at] = T::from_f64(entry.weight) * weight * from[entry.from] + to[at];
+        match scatter.weighted {
+            false => {
+                for entry in &scatter.col_moves[v] {
+                    let to = &mut to[row.to + entry.to];
+                    *to = *to + from[entry.from];
+                }
+            }
+            true => {
+                for entry in &scatter.col_moves[v] {
+                    let to = &mut to[row.to + entry.to];
+                    *to = T::from_f64(row.weight * entry.weight) * from[entry.from] + *to;
+                }
+            }
         }
     }
 }
 
-/// Windows of two columns: even columns go to one plane, odd ones to the next or the same.
+/// Windows of two columns.
 struct Halve<'a, T> {
     /// New columns.
     half: usize,
-    halves: &'a Halves,
-    at: (usize, usize),
+    /// Where rows go, and which are added up there.
+    rows: &'a [(usize, Vec<usize>)],
+    parts: &'a [Part<T>],
     width: usize,
     from: &'a [T],
     to: &'a mut [T],
@@ -56,59 +119,52 @@ impl<T: Float> Kernel for &mut Halve<'_, T> {
     type Output = ();
     #[inline(always)]
     fn run<V: Vector>(self, simd: V) {
-        let (halves, (u, v), width, from) = (self.halves, self.at, self.width, self.from);
+        let (width, from, parts) = (self.width, self.from, self.parts);
         let to = &mut *self.to;
-        let half = self.half;
-        // The last register of a row keeps off the next row.
         let lanes = <T::Lanes<V> as Lanes<V, T>>::LANES;
-        let mut mask = [T::default(); PAD];
-        for place in mask.iter_mut().take(half % lanes) {
-            *place = T::from_f64(1.0);
-        }
-        let mask = T::Lanes::<V>::load(simd, &mask);
-        let (count, ragged) = (half.div_ceil(lanes), !half.is_multiple_of(lanes));
-        let planes = halves.planes[v];
-        for (row, sources) in &halves.rows[u] {
+        let count = self.half.div_ceil(lanes);
+        for (row, sources) in self.rows {
             let first = view::<V, T>(from, sources[0] * width, 2 * count);
-            let (second, rest) = match &sources[1..] {
-                [] => (None, &[][..]),
-                [second, rest @ ..] => (Some(view::<V, T>(from, second * width, 2 * count)), rest),
-            };
+            let second = sources.get(1).map(|row| view::<V, T>(from, row * width, 2 * count));
             for k in 0..count {
-                let mut low = T::Lanes::<V>::of(simd, first[2 * k]);
-                let mut high = T::Lanes::<V>::of(simd, first[2 * k + 1]);
+                let (mut low, mut high) = pair::<V, T>(simd, first, k);
                 if let Some(second) = second {
-                    low = low + T::Lanes::<V>::of(simd, second[2 * k]);
-                    high = high + T::Lanes::<V>::of(simd, second[2 * k + 1]);
+                    let next = pair::<V, T>(simd, second, k);
+                    (low, high) = (low + next.0, high + next.1);
                 }
-                for row in rest {
-                    let next = view::<V, T>(from, row * width, 2 * count);
-                    low = low + T::Lanes::<V>::of(simd, next[2 * k]);
-                    high = high + T::Lanes::<V>::of(simd, next[2 * k + 1]);
+                for row in sources.get(2..).unwrap_or_default() {
+                    let next = pair::<V, T>(simd, view::<V, T>(from, row * width, 2 * count), k);
+                    (low, high) = (low + next.0, high + next.1);
                 }
-                let (mut evens, mut odds) = low.unzip(high);
-                if ragged && k + 1 == count {
-                    (evens, odds) = (evens * mask, odds * mask);
-                }
-                let at = row + k * lanes;
-                match planes {
-                    [Some(a), Some(b)] if a == b => add::<V, T>(simd, evens + odds, to, a + at),
-                    [a, b] => {
-                        if let Some(a) = a {
-                            add::<V, T>(simd, evens, to, a + at);
-                        }
-                        if let Some(b) = b {
-                            add::<V, T>(simd, odds, to, b + at);
-                        }
-                    }
+                let (even, odd) = low.unzip(high);
+                for part in parts {
+                    let at = part.to + row + k * lanes;
+                    let to = &mut to[at..at + lanes];
+                    let mut sum = T::Lanes::<V>::load(simd, to);
+                    sum = add::<V, T>(simd, sum, even, &part.even, k);
+                    sum = add::<V, T>(simd, sum, odd, &part.odd, k);
+                    sum.store(to);
                 }
             }
         }
     }
 }
 
+/// Registers 2k and 2k + 1.
 #[inline(always)]
-fn add<V: Vector, T: Float>(simd: V, values: T::Lanes<V>, to: &mut [T], at: usize) {
-    let to = &mut to[at..at + <T::Lanes<V> as Lanes<V, T>>::LANES];
-    (T::Lanes::<V>::load(simd, to) + values).store(to);
+fn pair<V: Vector, T: Float>(simd: V, row: &[Register<V, T>], k: usize) -> (T::Lanes<V>, T::Lanes<V>) {
+    (T::Lanes::<V>::of(simd, row[2 * k]), T::Lanes::<V>::of(simd, row[2 * k + 1]))
+}
+
+/// `sum` and those of `values` that belong to a side.
+#[inline(always)]
+fn add<V: Vector, T: Float>(simd: V, sum: T::Lanes<V>, values: T::Lanes<V>, side: &Side<T>, k: usize) -> T::Lanes<V> {
+    match side {
+        Side::None => sum,
+        Side::All => sum + values,
+        Side::Some(mask) => {
+            let at = k * <T::Lanes<V> as Lanes<V, T>>::LANES;
+            T::Lanes::<V>::load(simd, &mask[at..]).mul_add(values, sum)
+        }
+    }
 }
