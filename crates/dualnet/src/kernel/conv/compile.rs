@@ -2,7 +2,7 @@
 
 use super::axis::{Blend, Entry, Taps};
 use super::program::{
-    Affine, Attention, Chain, Conv, End, Grid, Half, Halves, Join, Local, Move, Offsets, PAD, Program, Scatter,
+    Affine, Attention, Chain, Conv, End, Grid, Half, Halves, Join, Local, Move, Offsets, PAD, Program, Rows, Scatter,
     Segment, Table,
 };
 use crate::activation::Activation;
@@ -353,13 +353,13 @@ fn moves(entries: &[Vec<Entry>], to: impl Fn(&Entry) -> usize) -> Vec<Vec<Move>>
     entries.iter().map(|entries| entries.iter().map(one).collect()).collect()
 }
 
-/// Rows by where they go.
-fn grouped(moves: &[Move]) -> Vec<(usize, Vec<usize>)> {
-    let mut groups: Vec<(usize, Vec<usize>)> = Vec::new();
+/// Rows by where they go, two at a time.
+fn grouped(moves: &[Move]) -> Vec<Rows> {
+    let mut groups: Vec<Rows> = Vec::new();
     for row in moves {
-        match groups.iter_mut().find(|(to, _)| *to == row.to) {
-            Some((_, from)) => from.push(row.from),
-            None => groups.push((row.to, vec![row.from])),
+        match groups.iter_mut().find(|group| group.to == row.to && group.second.is_none()) {
+            Some(group) => group.second = Some(row.from),
+            None => groups.push(Rows { to: row.to, first: row.from, second: None }),
         }
     }
     groups

@@ -215,11 +215,16 @@ impl<T: Float> Kernel for &mut AlongRows<'_, T> {
             let before = view::<V, T>(from, first.wrapping_add_signed(*a), count);
             let behind = view::<V, T>(from, first.wrapping_add_signed(*b), count);
             let (left, right) = (view::<V, T>(left, start, count), view::<V, T>(right, start, count));
-            for k in 0..count {
-                let sum = T::Lanes::<V>::of(simd, own[k]);
-                let sum = T::Lanes::<V>::of(simd, left[k]).mul_add(T::Lanes::<V>::of(simd, before[k]), sum);
-                let sum = T::Lanes::<V>::of(simd, right[k]).mul_add(T::Lanes::<V>::of(simd, behind[k]), sum);
-                sums[k] = sum.register();
+            // Where rows are one register or two, their masks stay in registers.
+            match (width == lanes, width == 2 * lanes) {
+                (true, _) => masked::<V, T, 1>(simd, own, before, behind, [left, right], sums),
+                (_, true) => masked::<V, T, 2>(simd, own, before, behind, [left, right], sums),
+                _ => {
+                    for k in 0..count {
+                        let (l, r) = (T::Lanes::<V>::of(simd, left[k]), T::Lanes::<V>::of(simd, right[k]));
+                        sums[k] = three::<V, T>(simd, own[k], before[k], behind[k], l, r);
+                    }
+                }
             }
             return;
         }
@@ -234,6 +239,43 @@ impl<T: Float> Kernel for &mut AlongRows<'_, T> {
             sums[k] = sum.register();
         }
     }
+}
+
+/// Sums of rows of `N` registers.
+#[inline(always)]
+fn masked<V: Vector, T: Float, const N: usize>(
+    simd: V,
+    own: &[Register<V, T>],
+    before: &[Register<V, T>],
+    behind: &[Register<V, T>],
+    masks: [&[Register<V, T>]; 2],
+    sums: &mut [Register<V, T>],
+) {
+    let zero = T::Lanes::<V>::splat(simd, T::default());
+    let (mut l, mut r) = ([zero; N], [zero; N]);
+    for i in 0..N {
+        (l[i], r[i]) = (T::Lanes::<V>::of(simd, masks[0][i]), T::Lanes::<V>::of(simd, masks[1][i]));
+    }
+    let rows = own.as_chunks::<N>().0.iter().zip(before.as_chunks::<N>().0).zip(behind.as_chunks::<N>().0);
+    for (((own, before), behind), sums) in rows.zip(sums.as_chunks_mut::<N>().0) {
+        for i in 0..N {
+            sums[i] = three::<V, T>(simd, own[i], before[i], behind[i], l[i], r[i]);
+        }
+    }
+}
+
+/// An entry and both neighbours that count.
+#[inline(always)]
+fn three<V: Vector, T: Float>(
+    simd: V,
+    own: Register<V, T>,
+    before: Register<V, T>,
+    behind: Register<V, T>,
+    left: T::Lanes<V>,
+    right: T::Lanes<V>,
+) -> Register<V, T> {
+    let sum = left.mul_add(T::Lanes::<V>::of(simd, before), T::Lanes::<V>::of(simd, own));
+    right.mul_add(T::Lanes::<V>::of(simd, behind), sum).register()
 }
 
 struct AlongColumns<'a, T> {

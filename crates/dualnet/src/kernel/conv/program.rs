@@ -183,8 +183,19 @@ pub struct Move {
 pub struct Halves {
     /// By number of the offset along the columns: the planes that its entries go to.
     pub cols: Vec<Vec<Half>>,
-    /// By number of the offset along the rows: (entries from there to a new row, old rows that are added up there).
-    pub rows: Vec<Vec<(usize, Vec<usize>)>>,
+    /// By number of the offset along the rows: where rows go.
+    pub rows: Vec<Vec<Rows>>,
+}
+
+/// One row or two that are added up in a new row.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Rows {
+    /// Entries from the beginning of the plane of the first offset to the new row.
+    pub to: usize,
+    /// An old row.
+    pub first: usize,
+    /// Another one.
+    pub second: Option<usize>,
 }
 
 /// Which entries of a row go to one plane.

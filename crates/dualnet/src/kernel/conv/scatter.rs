@@ -2,9 +2,9 @@
 
 use super::buffer::Buffer;
 use super::planes::{Plane, State};
-use super::program::{Half, PAD, Scatter};
+use super::program::{Half, PAD, Rows, Scatter};
 use crate::kernel::Float;
-use crate::simd::{Isa, Kernel, Lanes, Real, Register, Vector, view};
+use crate::simd::{Isa, Kernel, Lanes, Real, Vector, view};
 
 /// What windows of two columns need at one column offset.
 #[derive(Debug)]
@@ -107,8 +107,8 @@ fn general<T: Float>(scatter: &Scatter, (u, v): (usize, usize), width: usize, fr
 struct Halve<'a, T> {
     /// New columns.
     half: usize,
-    /// Where rows go, and which are added up there.
-    rows: &'a [(usize, Vec<usize>)],
+    /// Where rows go.
+    rows: &'a [Rows],
     parts: &'a [Part<T>],
     width: usize,
     from: &'a [T],
@@ -119,41 +119,73 @@ impl<T: Float> Kernel for &mut Halve<'_, T> {
     type Output = ();
     #[inline(always)]
     fn run<V: Vector>(self, simd: V) {
-        let (width, from, parts) = (self.width, self.from, self.parts);
+        let (rows, width, from, parts) = (self.rows, self.width, self.from, self.parts);
         let to = &mut *self.to;
         let lanes = <T::Lanes<V> as Lanes<V, T>>::LANES;
         let count = self.half.div_ceil(lanes);
-        for (row, sources) in self.rows {
-            let first = view::<V, T>(from, sources[0] * width, 2 * count);
-            let second = sources.get(1).map(|row| view::<V, T>(from, row * width, 2 * count));
-            for k in 0..count {
-                let (mut low, mut high) = pair::<V, T>(simd, first, k);
-                if let Some(second) = second {
-                    let next = pair::<V, T>(simd, second, k);
-                    (low, high) = (low + next.0, high + next.1);
+        // Columns of a number that the widest register divides are the common case: no masks.
+        match parts {
+            [Part { to: a, even: Side::All, odd: Side::All }] => {
+                for row in rows {
+                    let to = &mut to[a + row.to..][..count * lanes];
+                    for k in 0..count {
+                        let (even, odd) = halves::<V, T>(simd, row, width, from, count, k);
+                        sum_into::<V, T>(simd, even + odd, &mut to[k * lanes..]);
+                    }
                 }
-                for row in sources.get(2..).unwrap_or_default() {
-                    let next = pair::<V, T>(simd, view::<V, T>(from, row * width, 2 * count), k);
-                    (low, high) = (low + next.0, high + next.1);
+            }
+            [Part { to: a, even: Side::All, odd: Side::None }, Part { to: b, even: Side::None, odd: Side::All }]
+            | [Part { to: b, even: Side::None, odd: Side::All }, Part { to: a, even: Side::All, odd: Side::None }] => {
+                for row in rows {
+                    for k in 0..count {
+                        let (even, odd) = halves::<V, T>(simd, row, width, from, count, k);
+                        sum_into::<V, T>(simd, even, &mut to[a + row.to + k * lanes..]);
+                        sum_into::<V, T>(simd, odd, &mut to[b + row.to + k * lanes..]);
+                    }
                 }
-                let (even, odd) = low.unzip(high);
-                for part in parts {
-                    let at = part.to + row + k * lanes;
-                    let to = &mut to[at..at + lanes];
-                    let mut sum = T::Lanes::<V>::load(simd, to);
-                    sum = add::<V, T>(simd, sum, even, &part.even, k);
-                    sum = add::<V, T>(simd, sum, odd, &part.odd, k);
-                    sum.store(to);
+            }
+            parts => {
+                for row in rows {
+                    for k in 0..count {
+                        let (even, odd) = halves::<V, T>(simd, row, width, from, count, k);
+                        for part in parts {
+                            let to = &mut to[part.to + row.to + k * lanes..];
+                            let mut sum = T::Lanes::<V>::load(simd, to);
+                            sum = add::<V, T>(simd, sum, even, &part.even, k);
+                            sum = add::<V, T>(simd, sum, odd, &part.odd, k);
+                            sum.store(to);
+                        }
+                    }
                 }
             }
         }
     }
 }
 
-/// Registers 2k and 2k + 1.
+/// Even and odd columns of registers 2k and 2k + 1 of a row, or of the sum of two rows.
 #[inline(always)]
-fn pair<V: Vector, T: Float>(simd: V, row: &[Register<V, T>], k: usize) -> (T::Lanes<V>, T::Lanes<V>) {
-    (T::Lanes::<V>::of(simd, row[2 * k]), T::Lanes::<V>::of(simd, row[2 * k + 1]))
+fn halves<V: Vector, T: Float>(
+    simd: V,
+    row: &Rows,
+    width: usize,
+    from: &[T],
+    count: usize,
+    k: usize,
+) -> (T::Lanes<V>, T::Lanes<V>) {
+    let first = view::<V, T>(from, row.first * width, 2 * count);
+    let (mut low, mut high) = (T::Lanes::<V>::of(simd, first[2 * k]), T::Lanes::<V>::of(simd, first[2 * k + 1]));
+    if let Some(second) = row.second {
+        let second = view::<V, T>(from, second * width, 2 * count);
+        low = low + T::Lanes::<V>::of(simd, second[2 * k]);
+        high = high + T::Lanes::<V>::of(simd, second[2 * k + 1]);
+    }
+    low.unzip(high)
+}
+
+/// Adds to what is there.
+#[inline(always)]
+fn sum_into<V: Vector, T: Float>(simd: V, values: T::Lanes<V>, to: &mut [T]) {
+    (T::Lanes::<V>::load(simd, to) + values).store(to);
 }
 
 /// `sum` and those of `values` that belong to a side.
