@@ -7,7 +7,7 @@ flatten without pooling ("plain"), for images of 8x8, 16x16 and 32x32 with 3 cha
     bench/env && cargo build --release
     bench/.venv/bin/python bench/conv_kernels.py                  # everything: a quarter of an hour
     bench/.venv/bin/python bench/conv_kernels.py --sizes 8 16 --repeats 5 --budget .3
-    bench/.venv/bin/python bench/conv_kernels.py --prototype ../shared/spec/conv_planes_prototype.c
+    bench/.venv/bin/python bench/conv_kernels.py --prototype pair.c
 
 Each figure is the median of --repeats runs, taken in turn (one of each contender a round) so
 that a busy machine hurts all alike. Both get two sets of images, which have no symmetry to use.

@@ -6,25 +6,25 @@
 //! points while it lies in the first-level cache. Which planes are needed follows from the end of the net: one for `flatten`, all for
 //! global pooling. docs/conv.md explains the layout with a picture.
 //!
-//! - [`compile`], [`program`], [`axis`]: from the steps of a net to what runs.
-//! - [`image`], [`own`]: what is kept of one image, and its variances.
-//! - [`run`]: a pair of images; [`convolve`], [`pointwise`], [`scatter`], [`attention`]: the layers.
-//! - [`spatial`]: the kernel with all its positions.
+//! - `compile`, `program`, `axis`: from the steps of a net to what runs.
+//! - `image`, `own`: what is kept of one image, and its variances.
+//! - `run`: a pair of images; `convolve`, `pointwise`, `scatter`, `attention`: the layers.
+//! - `spatial`: the kernel with all its positions.
 
-pub mod attention;
-pub mod axis;
-pub mod buffer;
-pub mod bytes;
-pub mod compile;
-pub mod convolve;
-pub mod image;
-pub mod own;
-pub mod planes;
-pub mod pointwise;
-pub mod program;
-pub mod run;
-pub mod scatter;
-pub mod spatial;
+mod attention;
+mod axis;
+mod buffer;
+mod bytes;
+mod compile;
+mod convolve;
+mod image;
+mod own;
+mod planes;
+mod pointwise;
+mod program;
+mod run;
+mod scatter;
+mod spatial;
 
 use super::{Float, Get, InputShape, Kernel, Region, TileOut};
 use crate::dual::Precision;
