@@ -7,7 +7,7 @@ mod common;
 use common::*;
 use std::fs;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::Child;
 use std::time::Duration;
 
 /// myrtle-5 with fewer layers, for 8 x 8 pixels.
@@ -25,16 +25,6 @@ fn images(n: usize, shape: [usize; 3], seed: u64) -> Vec<u8> {
 /// Labels 0 and 1.
 fn labels(n: usize) -> Vec<u8> {
     column_npy((0..n).map(|i| f64::from(i as u32 * 7 % 5 % 2)))
-}
-
-fn start(place: &Place, line: &str) -> Child {
-    Command::new(env!("CARGO_BIN_EXE_dualnet"))
-        .current_dir(place.path(""))
-        .args(line.split_whitespace())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap()
 }
 
 fn logs(place: &Place, job: &str) -> Vec<PathBuf> {

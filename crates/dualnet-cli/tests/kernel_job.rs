@@ -7,7 +7,6 @@ mod common;
 use common::*;
 use std::fs;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 /// Pairs of some ten microseconds.
@@ -17,17 +16,6 @@ fn logs(place: &Place, job: &str) -> Vec<PathBuf> {
     let mut logs: Vec<_> = fs::read_dir(place.path(job).join("tiles")).unwrap().map(|e| e.unwrap().path()).collect();
     logs.sort();
     logs
-}
-
-/// Starts the command and lets it run.
-fn start(place: &Place, line: &str) -> Child {
-    Command::new(env!("CARGO_BIN_EXE_dualnet"))
-        .current_dir(place.path(""))
-        .args(line.split_whitespace())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap()
 }
 
 /// Bytes in the logs of a job.

@@ -6,6 +6,7 @@ use assert_cmd::Command;
 use serde_json::Value;
 use std::fs;
 use std::path::PathBuf;
+use std::process::{Child, Stdio};
 use tempfile::TempDir;
 
 /// A temporary folder in which the command runs.
@@ -152,4 +153,15 @@ pub fn csv_numbers(text: &str, name: &str) -> Vec<f64> {
 /// The keys of an object.
 pub fn keys(value: &Value) -> Vec<&str> {
     value.as_object().unwrap().keys().map(String::as_str).collect()
+}
+
+/// Starts the command and lets it run.
+pub fn start(place: &Place, line: &str) -> Child {
+    std::process::Command::new(env!("CARGO_BIN_EXE_dualnet"))
+        .current_dir(place.path(""))
+        .args(line.split_whitespace())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
 }

@@ -7,7 +7,7 @@ use crate::error::Result;
 /// Positions behind a window of `size` and `step` along an axis with `n`; 0: the window does not fit.
 ///
 /// `Same` and `Circular` give ceil(n / step), `Valid` floor((n - size) / step) + 1.
-pub(super) fn behind(n: usize, size: usize, step: usize, padding: Padding) -> usize {
+pub(crate) fn behind(n: usize, size: usize, step: usize, padding: Padding) -> usize {
     match padding {
         Padding::Same | Padding::Circular => n.div_ceil(step),
         Padding::Valid => n.checked_sub(size).map_or(0, |room| room / step + 1),

@@ -2,7 +2,7 @@
 
 use super::job::{Folder, Source};
 use super::load::split;
-use super::report::{metric_names, metric_row, metrics_json};
+use super::report::{Tested, metrics_json};
 use super::{Fit, MethodOption, PrecisionOption, ReadOption};
 use crate::data::Reading;
 use crate::error::{Error, Result};
@@ -12,7 +12,7 @@ use crate::store;
 use crate::verbs::kernel::read_net;
 use dualnet::Resources;
 use dualnet::model::{
-    Augment, ImageModel, ImageOptions, ImageReport, Images, Metrics, Target, Task, Whiten, fit_images, plan_images,
+    Augment, ImageModel, ImageOptions, ImageReport, Images, Target, Task, Whiten, fit_images, plan_images,
 };
 use dualnet::snnk::BundledNet;
 use serde_json::json;
@@ -178,31 +178,15 @@ impl Fit {
         select(&set, &rows)
     }
 
-    fn print_images(
-        &self,
-        model: &ImageModel,
-        tested: Option<(usize, (Metrics, Option<f64>))>,
-        seconds: f64,
-    ) -> Result<()> {
+    fn print_images(&self, model: &ImageModel, tested: Option<Tested>, seconds: f64) -> Result<()> {
         let report = model.report();
         let mut text = match report.task {
             Task::Classification => format!("predicting   {} classes\n", model.classes().len()),
             Task::Regression => format!("predicting   {}\n", model.targets().join(", ")),
         };
         text += &described(report);
-        let mut rows = vec![metric_names(report.task, &report.loo)];
-        rows.push(metric_row("leave-one-out", report.n_train, &report.loo));
-        if let Some((n, (metrics, _))) = &tested {
-            rows.push(metric_row("test", *n, metrics));
-        }
-        text += &format!("\n{}", output::table(&rows));
-        if let Some((_, (_, Some(coverage)))) = &tested {
-            text += &format!("\n90 % intervals held {:.1} % of the test values\n", 100.0 * coverage);
-        }
-        if let Some(path) = &self.output {
-            text += &format!("\nsaved in {}\n", path.display());
-        }
-        output::print(&format!("{text}\n{}\n", output::duration(seconds)))
+        text += &self.closing(report.task, (report.n_train, &report.loo), tested, seconds);
+        output::print(&text)
     }
 }
 

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use std::time::Instant;
 
 /// Rows of a test, and what came of it.
-type Tested = (usize, (Metrics, Option<f64>));
+pub(super) type Tested = (usize, (Metrics, Option<f64>));
 
 impl Fit {
     /// Saves the model and prints its report.
@@ -67,20 +67,31 @@ impl Fit {
             );
         }
         text += &left_out(&report.dropped);
-        let mut rows = vec![metric_names(report.task, &report.loo)];
-        rows.push(metric_row("leave-one-out", report.loo_rows, &report.loo));
+        text += &self.closing(report.task, (report.loo_rows, &report.loo), tested, seconds);
+        output::print(&text)
+    }
+
+    /// What stands below every report: metrics, where the model is, how long it took.
+    pub(super) fn closing(
+        &self,
+        task: Task,
+        (left_out, loo): (usize, &Metrics),
+        tested: Option<Tested>,
+        seconds: f64,
+    ) -> String {
+        let mut rows = vec![metric_names(task, loo)];
+        rows.push(metric_row("leave-one-out", left_out, loo));
         if let Some((n, (metrics, _))) = &tested {
             rows.push(metric_row("test", *n, metrics));
         }
-        text += &format!("\n{}", output::table(&rows));
+        let mut text = format!("\n{}", output::table(&rows));
         if let Some((_, (_, Some(coverage)))) = &tested {
             text += &format!("\n90 % intervals held {:.1} % of the test values\n", 100.0 * coverage);
         }
         if let Some(path) = &self.output {
             text += &format!("\nsaved in {}\n", path.display());
         }
-        text += &format!("\n{}\n", output::duration(seconds));
-        output::print(&text)
+        text + &format!("\n{}\n", output::duration(seconds))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::image::Image;
 use super::planes::State;
-use super::program::{Chain, End, Grid, Offsets, PAD, Program};
+use super::program::{Chain, End, Grid, PAD, Program};
 use crate::kernel::{Float, Get};
 
 /// Bytes of a workspace in its largest state.
@@ -26,12 +26,8 @@ pub fn samples<T: Float>(program: &Program, n: usize) -> u64 {
 fn peak(chain: &Chain) -> usize {
     let (mut before, mut most) = (0, 0);
     for segment in &chain.segments {
-        let (grid, offsets) = match &segment.end {
-            End::Scatter(scatter) => (segment.behind, &scatter.wanted),
-            End::Flatten { .. } | End::Global { .. } => (Grid::ONE, &Offsets::zero()),
-            End::Finish | End::Attention(_) | End::Branches { .. } => (segment.grid, &segment.offsets),
-        };
-        let next = State::<f64>::len(grid, offsets);
+        let (grid, offsets, _) = segment.next();
+        let next = State::<f64>::len(grid, &offsets);
         let inside = match &segment.end {
             End::Attention(_) => 6 * grid.positions() * grid.positions(),
             // The ends of all branches wait for the last of them.

@@ -8,7 +8,7 @@ use super::program::{
 use crate::activation::Activation;
 use crate::dual::{Precision, dual_of};
 use crate::error::{Error, Result};
-use crate::net::{Op, Padding, Pooling};
+use crate::net::{self, Op, Padding, Pooling};
 
 /// Compiles `ops` for images of `grid` positions, all of which may be left at the end.
 pub fn compile(ops: &[Op], grid: Grid, channels: usize, precision: Precision) -> Result<Program> {
@@ -234,10 +234,7 @@ fn both(sizes: &[usize]) -> (usize, usize) {
 /// Positions behind a window. [`Net::output_positions`](crate::net::Net::output_positions) has found that it fits.
 fn behind(grid: Grid, window: &[usize], stride: &[usize], padding: Padding) -> Grid {
     let (size, step) = (both(window), both(stride));
-    let axis = |n: usize, size: usize, step: usize| match padding {
-        Padding::Same | Padding::Circular => n.div_ceil(step),
-        Padding::Valid => n.saturating_sub(size) / step + 1,
-    };
+    let axis = |n, size, step| net::behind(n, size, step, padding);
     Grid { rows: axis(grid.rows, size.0, step.0), cols: axis(grid.cols, size.1, step.1) }
 }
 

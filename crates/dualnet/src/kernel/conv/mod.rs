@@ -236,10 +236,8 @@ impl<T: Float> Kernel<T> for ConvKernel {
                         own.first().map_or((T::default(), T::default()), |(c, t)| (T::from_f64(*c), T::from_f64(*t)))
                     }
                     _ => {
-                        let (x, y) = (&rows.0.images[i], &cols.0.images[j]);
-                        let copies = !program.has_dropout && x.channels == y.channels;
-                        let same = if copies { Same::Copies } else { Same::No };
-                        let end = run.run(&program.pair, &mut Pair::Of(x, y, same), workspace)?;
+                        let mut pair = Pair::between(program, &rows.0.images[i], &cols.0.images[j]);
+                        let end = run.run(&program.pair, &mut pair, workspace)?;
                         let value = |v: &[T]| v.first().map_or(T::default(), |v| T::from_f64(end.scale * v.to_f64()));
                         let values = (value(&end.c), value(&end.t));
                         workspace.take_back(end);

@@ -7,7 +7,7 @@ use super::planes::Plane;
 use super::pointwise;
 use super::program::{Grid, Local};
 use super::run::{Same, joined};
-use crate::dual::DynDual;
+use crate::dual::{DynDual, Points};
 use crate::error::{Error, Result};
 use crate::kernel::Float;
 use crate::simd::Isa;
@@ -91,7 +91,7 @@ pub fn through<T: Float>(
     Ok(())
 }
 
-/// Takes variances through a dual; the maps of its table, as in [`Points`](crate::dual::Points).
+/// Takes variances through a dual; the maps of its table, as in [`Points`].
 fn activate<T: Float>(dual: &dyn DynDual, (len, stride): (usize, usize), plane: &mut Plane<T>) -> Vec<f64> {
     let (c, t) = plane.both();
     // Rounding may leave a variance of 0 just below it.
@@ -103,7 +103,7 @@ fn activate<T: Float>(dual: &dyn DynDual, (len, stride): (usize, usize), plane: 
     for (t, slope) in t.iter_mut().zip(&found.slopes) {
         *t = T::from_f64(t.to_f64() * slope);
     }
-    let mut maps = vec![0.0; (3 + dual.constants_len()) * stride];
+    let mut maps = vec![0.0; (Points::<T>::FIXED + dual.constants_len()) * stride];
     let mut fill = |map: usize, values: &mut dyn Iterator<Item = f64>| {
         maps[map * stride..].iter_mut().zip(values).for_each(|(to, value)| *to = value);
     };
@@ -111,7 +111,7 @@ fn activate<T: Float>(dual: &dyn DynDual, (len, stride): (usize, usize), plane: 
     fill(1, &mut p.iter().map(|p| inverse(p.sqrt())));
     fill(2, &mut found.variances.iter().map(|p| p.sqrt()));
     for (i, constants) in found.constants.chunks_exact(len).enumerate() {
-        fill(3 + i, &mut constants.iter().copied());
+        fill(Points::<T>::FIXED + i, &mut constants.iter().copied());
     }
     maps
 }

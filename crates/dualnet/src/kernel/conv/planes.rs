@@ -71,8 +71,8 @@ impl<T: Float> State<T> {
     }
 
     /// Zeros, in buffers that have served before where there are some.
-    pub fn zeros(grid: Grid, offsets: &Offsets, scale: f64, get: Get, spare: &mut Vec<Buffer<T>>) -> Self {
-        let len = Self::len(grid, offsets);
+    pub fn zeros(grid: Grid, offsets: Offsets, scale: f64, get: Get, spare: &mut Vec<Buffer<T>>) -> Self {
+        let len = Self::len(grid, &offsets);
         let mut buffer = |wanted: bool| {
             if !wanted {
                 return Buffer::default();
@@ -81,7 +81,7 @@ impl<T: Float> State<T> {
             buffer.reset(len);
             buffer
         };
-        Self { c: buffer(true), t: buffer(get.ntk()), grid, offsets: offsets.clone(), scale }
+        Self { c: buffer(true), t: buffer(get.ntk()), grid, offsets, scale }
     }
 
     /// Gives the buffers back.

@@ -271,6 +271,17 @@ pub struct Segment {
     pub behind: Grid,
 }
 
+impl Segment {
+    /// Positions and planes of the state that its planes go to, and the factor of that state.
+    pub fn next(&self) -> (Grid, Offsets, f64) {
+        match &self.end {
+            End::Scatter(scatter) => (self.behind, scatter.wanted.clone(), scatter.scale),
+            End::Flatten { .. } | End::Global { .. } => (Grid::ONE, Offsets::zero(), 1.0),
+            End::Finish | End::Attention(_) | End::Branches { .. } => (self.grid, self.offsets.clone(), 1.0),
+        }
+    }
+}
+
 /// Segments one after the other; the last ends with [`End::Finish`].
 #[derive(Clone, Debug)]
 pub struct Chain {

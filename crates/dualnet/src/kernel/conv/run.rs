@@ -35,7 +35,12 @@ pub enum Pair<'a, T> {
     Record(&'a mut Image<T>, (usize, &'a str)),
 }
 
-impl<T> Pair<'_, T> {
+impl<'a, T: Float> Pair<'a, T> {
+    /// Two samples of a set or of two.
+    pub fn between(program: &Program, first: &'a Image<T>, second: &'a Image<T>) -> Self {
+        let copies = !program.has_dropout && first.channels == second.channels;
+        Pair::Of(first, second, if copies { Same::Copies } else { Same::No })
+    }
     fn images(&self) -> (&Image<T>, &Image<T>) {
         match self {
             Pair::Of(a, b, _) => (a, b),
@@ -91,9 +96,7 @@ impl<T: Float> ConvWorkspace<T> {
         };
         Self { get, plane: Plane::new(largest, program.margin, get), scratch, spare: Vec::new() }
     }
-}
 
-impl<T: Float> ConvWorkspace<T> {
     /// Takes the buffers of a state for the next pair.
     pub fn take_back(&mut self, state: State<T>) {
         state.release(&mut self.spare);
@@ -145,7 +148,7 @@ impl Run<'_> {
             }
         }
         // A chain has at least one segment.
-        Ok(state.unwrap_or_else(|| State::zeros(Grid::ONE, &Offsets::zero(), 1.0, ws.get, &mut ws.spare)))
+        Ok(state.unwrap_or_else(|| State::zeros(Grid::ONE, Offsets::zero(), 1.0, ws.get, &mut ws.spare)))
     }
 
     fn segment<T: Float>(
@@ -155,7 +158,8 @@ impl Run<'_> {
         pair: &mut Pair<'_, T>,
         ws: &mut ConvWorkspace<T>,
     ) -> Result<State<T>> {
-        let mut next = self.opened(segment, ws);
+        let (grid, offsets, scale) = segment.next();
+        let mut next = State::zeros(grid, offsets, scale, ws.get, &mut ws.spare);
         let mut sums = (0.0, 0.0);
         let own = own::At { isa: self.isa, grid: segment.grid, same: pair.same() };
         if pair.same() != Same::No {
@@ -181,16 +185,6 @@ impl Run<'_> {
             }
         }
         self.finish(segment, next, sums, pair, ws)
-    }
-
-    /// The state that the planes of a segment go to.
-    fn opened<T: Float>(&self, segment: &Segment, ws: &mut ConvWorkspace<T>) -> State<T> {
-        let (grid, offsets, scale) = match &segment.end {
-            End::Scatter(scatter) => (segment.behind, scatter.wanted.clone(), scatter.scale),
-            End::Flatten { .. } | End::Global { .. } => (Grid::ONE, Offsets::zero(), 1.0),
-            End::Finish | End::Attention(_) | End::Branches { .. } => (segment.grid, segment.offsets.clone(), 1.0),
-        };
-        State::zeros(grid, &offsets, scale, ws.get, &mut ws.spare)
     }
 
     /// Makes ready what depends on the column offset alone.
@@ -320,7 +314,7 @@ impl Run<'_> {
     fn joined<T: Float>(&self, join: &Join, ends: Vec<State<T>>, ws: &mut ConvWorkspace<T>) -> State<T> {
         let mut ends = ends.into_iter();
         let Some(mut into) = ends.next() else {
-            return State::zeros(Grid::ONE, &Offsets::zero(), 1.0, ws.get, &mut ws.spare);
+            return State::zeros(Grid::ONE, Offsets::zero(), 1.0, ws.get, &mut ws.spare);
         };
         let others: Vec<State<T>> = ends.collect();
         let parts: Vec<(&[T], &[T])> = others.iter().map(|s| (&s.c[..], &s.t[..])).collect();

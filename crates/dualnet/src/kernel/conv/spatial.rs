@@ -2,7 +2,7 @@
 
 use super::ConvKernel;
 use super::attention::matrix;
-use super::run::{ConvWorkspace, Pair, Run, Same};
+use super::run::{ConvWorkspace, Pair, Run};
 use crate::error::Result;
 use crate::kernel::{Float, Get, Kernel};
 use crate::linalg::{Mat, MatRef};
@@ -59,10 +59,8 @@ impl ConvKernel {
         let mut ws = ConvWorkspace::new(program, Get::Both);
         for first in &rows.images {
             for second in &cols.images {
-                let copies = !program.has_dropout && first.channels == second.channels;
-                let same = if copies { Same::Copies } else { Same::No };
                 let run = Run { program, isa: resources.isa };
-                let end = run.run(&program.pair, &mut Pair::Of(first, second, same), &mut ws)?;
+                let end = run.run(&program.pair, &mut Pair::between(program, first, second), &mut ws)?;
                 out.nngp.push(matrix(&end.c, &end));
                 out.ntk.push(matrix(&end.t, &end));
                 ws.take_back(end);
