@@ -7,7 +7,6 @@ mod common;
 use common::*;
 use std::fs;
 use std::path::PathBuf;
-use std::process::Child;
 use std::time::Duration;
 
 /// myrtle-5 with fewer layers, for 8 x 8 pixels.
