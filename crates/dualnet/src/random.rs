@@ -26,6 +26,17 @@ impl Purpose {
     /// Rows chosen from data.
     pub const ROWS: Purpose = Purpose(5);
 
+    /// Arguments of the random features of a net.
+    pub const NET_ARGUMENTS: Purpose = Purpose(32);
+    /// Factors of the features of its tangent kernel.
+    pub const NET_FACTORS: Purpose = Purpose(33);
+    /// Signs of columns that become fewer.
+    pub const NET_SPREAD: Purpose = Purpose(34);
+    /// Signs of neighbouring positions.
+    pub const NET_NEIGHBOURS: Purpose = Purpose(35);
+    /// Projections of finished features to the number asked for.
+    pub const NET_OUTPUT: Purpose = Purpose(36);
+
     /// The same purpose at layer `layer` of a tower.
     pub fn at_layer(self, layer: u32) -> Purpose {
         Purpose(self.0 + 64 * layer)

@@ -1,0 +1,162 @@
+//! Feature maps of whole nets: NNGP and NTK as dot products, layer by layer.
+//!
+//! - `weights`: what dense layers do: nothing but constants.
+//! - `activate`, `moments`: an activation: terms of degree 0 and 1 exactly, the rest by random features.
+//! - `spread`, `windows`: convolutions and pooling on the features of each position.
+//! - `stage`, `rows`, `lanes`: running it, a chunk of rows at a time.
+//! - `compile`: from the steps of a net to stages.
+
+mod activate;
+mod compile;
+mod lanes;
+mod moments;
+mod rows;
+mod spread;
+mod stage;
+mod weights;
+mod windows;
+
+use super::{FeatureMap, TILE};
+use crate::error::{Error, Result};
+use crate::kernel::{Float, Get, InputShape};
+use crate::linalg::{MatMut, MatRef};
+use crate::net::Net;
+use crate::resources::Resources;
+use crate::simd::Isa;
+use crate::transform::ProjectionKind;
+use compile::Compiler;
+use rows::{Memory, Room, Rows};
+use stage::{Node, Stored};
+
+/// Which features of a net, and how many.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct NetFeatureOptions {
+    /// [`Get::Nngp`] or [`Get::Ntk`]; [`Get::Both`] counts as NTK.
+    pub get: Get,
+    /// Number of features, M.
+    pub dim: usize,
+    /// How directions are drawn.
+    pub projection: ProjectionKind,
+}
+
+impl NetFeatureOptions {
+    /// `dim` features of a kernel, by structured projections.
+    pub fn new(get: Get, dim: usize) -> Self {
+        Self { get, dim, projection: ProjectionKind::Structured }
+    }
+}
+
+/// Features of a net: E Phi(x) . Phi(y) is its NNGP or NTK, up to a bias of the order 1/M from the second activation on.
+///
+/// Each activation is expanded about its input's own variance: the terms of degree 0 and 1 are columns that are there already, so that only
+/// the rest of the function is estimated by random features, and of the tangent kernel only what its constant part does not carry on.
+/// Given the features of the layer before, those of each layer are unbiased; the error of an entry goes as M^-1/2, at a fraction
+/// of that of plain random features. Inputs of any norm, biases, residual, sum and concat branches, layer_norm, convolutions, pooling.
+///
+/// A convolution adds up the neighbours of a position with random signs, behind a transform that makes entries equal in size, and so
+/// costs an addition a feature and neighbour; neighbours of few columns are put beside each other.
+///
+/// Cost of a row: 3 p log2 p additions for every p features of a projection of p columns, one or two values of each activation a feature;
+/// for images that for every position, with p about M/4.
+///
+/// ```
+/// use dualnet::features::{NetFeatureOptions, NetFeatures, transform};
+/// use dualnet::kernel::{Get, InputShape};
+/// use dualnet::{Mat, Resources, net::Net};
+/// let (net, resources) = (Net::parse("fc-relu-2")?, Resources::new(1)?);
+/// let options = NetFeatureOptions::new(Get::Ntk, 2048);
+/// let map = NetFeatures::draw(&net, &InputShape::vector(2), &options, &resources)?;
+/// let x = Mat::from_vec(2, 2, vec![1.0, 0.0, 0.0, 1.0])?;
+/// let f = transform(&map, x.as_ref(), &resources)?;
+/// let ntk: f64 = f.row(0).iter().zip(f.row(0)).map(|(a, b)| a * b).sum();
+/// // Three layers, each adding |x|^2 w_std^2 / d = 1.
+/// assert!((ntk - 3.0).abs() < 0.2);
+/// # Ok::<(), dualnet::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct NetFeatures<T> {
+    nodes: Vec<Node<T>>,
+    positions: usize,
+    channels: usize,
+    /// Samples that go through together: a tile of vectors, an image.
+    together: usize,
+    options: NetFeatureOptions,
+}
+
+impl<T: Float> NetFeatures<T> {
+    /// Draws the features of `net` for samples of that shape, with the seed of `resources`.
+    ///
+    /// # Errors
+    /// No features or columns; a net that does not fit the shape, or whose output has positions; layers without features: dropout, attention,
+    /// products, kernels without an activation function; memory.
+    pub fn draw(net: &Net, shape: &InputShape, options: &NetFeatureOptions, resources: &Resources) -> Result<Self> {
+        let spatial = net.is_spatial();
+        let (grid, channels) = match spatial {
+            true => (shape.positions.clone(), shape.channels),
+            false => (Vec::new(), shape.width()),
+        };
+        if options.dim == 0 || shape.width() == 0 {
+            return Err(Error::Invalid {
+                what: "features of a net".into(),
+                expected: "at least one feature of samples with values".into(),
+                found: format!("{} of {shape}", options.dim),
+                hint: "ask for more features, or give inputs with columns".into(),
+            });
+        }
+        if net.output_is_spatial() {
+            let hint = "end the net with flatten or global_avg_pool";
+            return Err(refuse(&net.last_layer(), "the output still has positions", hint));
+        }
+        if spatial {
+            net.output_positions(&grid)?;
+        }
+        let mut compiler = Compiler { options, resources, layer: 0 };
+        let positions = windows::positions(&grid);
+        // No layer of a dense net asks for positions: the rows of a tile stand for them.
+        let (together, grid) = if spatial { (1, grid) } else { (TILE, vec![TILE]) };
+        let nodes = compiler.program(&net.ops(channels)?, &grid, channels)?;
+        Ok(Self { nodes, positions, channels, together, options: *options })
+    }
+
+    /// What was asked for.
+    pub fn options(&self) -> &NetFeatureOptions {
+        &self.options
+    }
+}
+
+impl<T: Float> FeatureMap<T> for NetFeatures<T> {
+    fn inputs(&self) -> usize {
+        self.positions * self.channels
+    }
+    fn dim(&self) -> usize {
+        self.options.dim
+    }
+    /// None: what it needs depends on the stage, and is used again from stage to stage.
+    fn scratch(&self) -> usize {
+        0
+    }
+    fn tile(&self, x: MatRef<'_, T>, mut out: MatMut<'_, T>, _: &mut [T], isa: Isa) -> Result<()> {
+        let mut memory = Memory::default();
+        let together = self.together;
+        for first in (0..TILE).step_by(together) {
+            let room = Room::of(self.channels, 0);
+            let mut data = memory.zeros(together * self.positions * room.width());
+            let mut rows = Rows::new(&mut data, room, self.channels, 0);
+            let samples = (first..first + together).flat_map(|i| x.row(i).chunks_exact(self.channels));
+            for (i, values) in samples.enumerate() {
+                rows.row(i).0[..self.channels].copy_from_slice(values);
+            }
+            let end = stage::run(&self.nodes, Stored { data, phi: self.channels, psi: 0 }, &mut memory, isa)?;
+            let width = end.room().width();
+            for (i, row) in end.data.chunks_exact(width).enumerate() {
+                out.row_mut(first + i).copy_from_slice(&row[..self.options.dim]);
+            }
+            memory.reuse(end.data);
+        }
+        Ok(())
+    }
+}
+
+fn refuse(at: &str, what: &str, hint: &str) -> Error {
+    Error::Unsupported { at: at.into(), what: what.into(), hint: hint.into() }
+}
