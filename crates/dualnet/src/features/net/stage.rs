@@ -172,9 +172,9 @@ impl<T: Float> Stage<T> {
     fn scratch(&self) -> usize {
         let local = self.local.iter().map(|step| step.scratch(CHUNK)).max().unwrap_or(0);
         let end = match &self.end {
-            End::Pool { .. } => 0,
+            End::Keep | End::Spread(_) | End::Pool { .. } => 0,
+            End::Features { weights } => weights.len(),
             End::Project { weights, projection } => CHUNK * weights.len() + projection.scratch(),
-            _ => self.room.width(),
         };
         local.max(end)
     }
