@@ -8,7 +8,8 @@
 //! l_i ~ (K_ii - K_iJ (K_JJ + r diag(p))^-1 K_Ji) / r, at most 1.
 //!
 //! The ridge is fixed here and the number of rows that speak is the number of landmarks; the paper fixes the error and lets that number follow.
-//! Where it is large beside the statistical dimension the scores are right up to a small factor; where it is small they are too large.
+//! Where it is large beside the statistical dimension the scores are right up to a small factor; where it is small they are too large, and
+//! landmarks are drawn by them as they were before they are cut to 1.
 
 use super::columns::{Shrink, Tiles, panel_rows};
 use super::invalid;
@@ -35,7 +36,7 @@ pub(super) fn choose<T: Float, K: Kernel<T>>(
     lambda: f64,
     resources: &Resources,
 ) -> Result<Vec<usize>> {
-    let scores = leverage_scores(kernel, x, kind, lambda, k, resources)?;
+    let scores = estimates(kernel, x, kind, lambda, k, resources)?;
     let mut draws = Draws::new(resources.seed, Purpose::LANDMARKS, 0);
     Ok(without_replacement(&scores, k, &mut draws))
 }
@@ -67,6 +68,20 @@ pub fn leverage_scores<T: Float, K: Kernel<T>>(
     k: usize,
     resources: &Resources,
 ) -> Result<Vec<f64>> {
+    let scores = estimates(kernel, x, kind, lambda, k, resources)?;
+    Ok(scores.into_iter().map(|score| score.min(1.0)).collect())
+}
+
+/// [`leverage_scores`] that may be larger than 1, where `k` is small beside the statistical dimension: in proportion to what the rows that speak
+/// leave of K(x, x), which still tells rows apart when all scores would be cut to 1.
+fn estimates<T: Float, K: Kernel<T>>(
+    kernel: &K,
+    x: MatRef<'_, T>,
+    kind: KernelKind,
+    lambda: f64,
+    k: usize,
+    resources: &Resources,
+) -> Result<Vec<f64>> {
     let least = ROUNDING * T::EPS;
     if !(lambda >= least && lambda.is_finite()) {
         let expected = format!("a number of at least {least:.0e} in {}", T::NAME);
@@ -75,7 +90,8 @@ pub fn leverage_scores<T: Float, K: Kernel<T>>(
     let n = x.rows();
     let samples = kernel.prepare(x, "x", resources)?;
     let own_of_all = own(kernel, &samples, kind, resources)?;
-    let ridge = lambda * own_of_all.iter().sum::<f64>() / n.max(1) as f64;
+    // The mean of what is divided first cannot leave the range.
+    let ridge = lambda * own_of_all.iter().map(|own| own / n as f64).sum::<f64>();
     if ridge == 0.0 {
         return Ok(vec![0.0; n]);
     }
@@ -142,6 +158,6 @@ impl<T: Float, K: Kernel<T>> Problem<'_, T, K> {
                 )
             })?;
         }
-        Ok(left.into_iter().map(|left| (left / self.ridge).min(1.0)).collect())
+        Ok(left.into_iter().map(|left| left / self.ridge).collect())
     }
 }

@@ -12,14 +12,14 @@ use std::ops::Range;
 use std::sync::Arc;
 
 /// What is left of K(x, x) counts as rounding below this many units of roundoff of K(x, x).
-const ROUNDING: f64 = 256.0;
+const ROUNDING: f64 = 1024.0;
 /// Rows that [`PartialCholesky::of_rows`] eliminates at once.
 const BLOCK: usize = 128;
 
 /// `K = F F^T + R` with R positive semi-definite and zero in the rows of the pivots: F F^T is the Nystrom approximation of K by them.
 ///
 /// F (n, r) has as many columns as there are pivots; in the rows of the pivots, in order, it is lower triangular. A row that the pivots before
-/// it explain up to rounding (its residual is at most 256 units of roundoff of its K(x, x)) cannot be a pivot: duplicates, zero rows and kernels
+/// it explain up to rounding (its residual is at most 1,024 units of roundoff of its K(x, x)) cannot be a pivot: duplicates, zero rows and kernels
 /// of low rank end with fewer pivots, never with NaN. K is the kernel matrix of the samples among themselves, as a fit takes it: with dropout its
 /// diagonal is larger than the kernel of two different samples that are equal.
 ///
@@ -46,7 +46,7 @@ pub struct PartialCholesky<T> {
     pivots: Vec<usize>,
     factor: Mat<T>,
     residual: Vec<f64>,
-    trace: f64,
+    relative: f64,
 }
 
 impl<T: Float> PartialCholesky<T> {
@@ -105,7 +105,7 @@ impl<T: Float> PartialCholesky<T> {
     }
     /// The trace of K - F F^T over the trace of K: the relative error of the Nystrom approximation in the trace norm, in \[0, 1\].
     pub fn relative_residual(&self) -> f64 {
-        if self.trace > 0.0 { self.residual.iter().sum::<f64>() / self.trace } else { 0.0 }
+        self.relative
     }
 }
 
@@ -135,6 +135,8 @@ pub(super) struct Elimination<'a, T: Float, K: Kernel<T>> {
     /// (n, as many columns as pivots were asked for), those of the pivots found so far filled.
     factor: Mat<T>,
     pivots: Vec<usize>,
+    /// Of each row, whether it is a pivot.
+    chosen: Vec<bool>,
     /// K(x, x), and what is left of it.
     own: Vec<f64>,
     residual: Vec<f64>,
@@ -163,6 +165,7 @@ impl<'a, T: Float, K: Kernel<T>> Elimination<'a, T, K> {
             quiet: quiet(resources),
             factor: Mat::zeros(n, most),
             pivots: Vec::with_capacity(most),
+            chosen: vec![false; n],
             residual: own.clone(),
             own,
         })
@@ -203,7 +206,7 @@ impl<'a, T: Float, K: Kernel<T>> Elimination<'a, T, K> {
         let pivots = self.kernel.prepare(self.x.select_rows(rows).as_ref(), "x", &self.quiet)?;
         let among = Mat::from_fn(found, width, |i, j| self.factor[(rows[j], i)]);
         let l = lower.as_ref().cast::<T>();
-        let step = Step { rows, found, among: among.as_ref(), l: l.as_ref() };
+        let step = Step { rows, found, chosen: &self.chosen, among: among.as_ref(), l: l.as_ref() };
         let side = panel_rows(self.kernel);
         let (kernel, samples, kind) = (self.kernel, self.samples, self.kind);
         let (resources, quiet, own) = (self.resources, &self.quiet, &self.own);
@@ -223,7 +226,9 @@ impl<'a, T: Float, K: Kernel<T>> Elimination<'a, T, K> {
                 },
             )
         })?;
-        rows.iter().for_each(|row| self.residual[*row] = 0.0);
+        for row in rows {
+            (self.residual[*row], self.chosen[*row]) = (0.0, true);
+        }
         self.pivots.extend_from_slice(rows);
         self.resources.progress.update("landmarks", self.pivots.len() as u64, stride as u64);
         Ok(())
@@ -233,8 +238,11 @@ impl<'a, T: Float, K: Kernel<T>> Elimination<'a, T, K> {
     pub(super) fn finish(self) -> PartialCholesky<T> {
         let (n, rank, stride) = (self.x.rows(), self.pivots.len(), self.factor.cols());
         let factor = if rank == stride { self.factor } else { narrow(self.factor, n, rank) };
-        let trace = self.own.iter().sum();
-        PartialCholesky { kind: self.kind, pivots: self.pivots, factor, residual: self.residual, trace }
+        // In units of the largest, so that no sum leaves the range.
+        let largest = self.own.iter().copied().fold(0.0, f64::max);
+        let sum = |values: &[f64]| values.iter().map(|v| v / largest).sum::<f64>();
+        let relative = if largest > 0.0 { sum(&self.residual) / sum(&self.own) } else { 0.0 };
+        PartialCholesky { kind: self.kind, pivots: self.pivots, factor, residual: self.residual, relative }
     }
 }
 
@@ -287,6 +295,8 @@ fn floor<T: Float>(own: f64) -> f64 {
 struct Step<'a, T> {
     rows: &'a [usize],
     found: usize,
+    /// Which rows are pivots already.
+    chosen: &'a [bool],
     /// F of the new pivots, transposed: (found, width).
     among: MatRef<'a, T>,
     l: MatRef<'a, T>,
@@ -301,7 +311,11 @@ impl<T: Float> Step<'_, T> {
             gemm_nn(MatMut::new(panel, height, width, width)?, Update::Add, T::from_f64(-1.0), old, self.among)?;
         }
         substitute_rows(self.l, MatMut::new(panel, height, width, width)?)?;
-        // Of the pivots themselves F is known: what is left among them, decomposed, without the rounding of the product.
+        // Of pivots F is known without the rounding of the product: nothing is left in those of earlier steps, and in those of this one what was
+        // left among them, decomposed.
+        for (line, _) in panel.chunks_exact_mut(width).zip(&self.chosen[first..]).filter(|(_, chosen)| **chosen) {
+            line.fill(T::default());
+        }
         for (j, row) in self.rows.iter().enumerate().filter(|(_, row)| (first..first + height).contains(*row)) {
             let line = &mut panel[(row - first) * width..][..width];
             line.fill(T::default());
