@@ -8,8 +8,8 @@
 //! l_i ~ (K_ii - K_iJ (K_JJ + r diag(p))^-1 K_Ji) / r, at most 1.
 //!
 //! The ridge is fixed here and the number of rows that speak is the number of landmarks; the paper fixes the error and lets that number follow.
-//! Where it is large beside the statistical dimension the scores are right up to a small factor; where it is small they are too large, and
-//! landmarks are drawn by them as they were before they are cut to 1.
+//! Where it is large beside the statistical dimension the scores are right up to a small factor; where it is small they are too large, at last all
+//! 1, and the choice becomes a uniform one: then give a larger lambda.
 
 use super::columns::{Shrink, Tiles, panel_rows};
 use super::invalid;
@@ -36,7 +36,7 @@ pub(super) fn choose<T: Float, K: Kernel<T>>(
     lambda: f64,
     resources: &Resources,
 ) -> Result<Vec<usize>> {
-    let scores = estimates(kernel, x, kind, lambda, k, resources)?;
+    let scores = leverage_scores(kernel, x, kind, lambda, k, resources)?;
     let mut draws = Draws::new(resources.seed, Purpose::LANDMARKS, 0);
     Ok(without_replacement(&scores, k, &mut draws))
 }
@@ -61,20 +61,6 @@ pub(super) fn choose<T: Float, K: Kernel<T>>(
 /// # Errors
 /// A lambda that is not a number above 3e-5 (`f32`) or 3e-14 (`f64`), below which scores would be rounding; what the kernel refuses.
 pub fn leverage_scores<T: Float, K: Kernel<T>>(
-    kernel: &K,
-    x: MatRef<'_, T>,
-    kind: KernelKind,
-    lambda: f64,
-    k: usize,
-    resources: &Resources,
-) -> Result<Vec<f64>> {
-    let scores = estimates(kernel, x, kind, lambda, k, resources)?;
-    Ok(scores.into_iter().map(|score| score.min(1.0)).collect())
-}
-
-/// [`leverage_scores`] that may be larger than 1, where `k` is small beside the statistical dimension: in proportion to what the rows that speak
-/// leave of K(x, x), which still tells rows apart when all scores would be cut to 1.
-fn estimates<T: Float, K: Kernel<T>>(
     kernel: &K,
     x: MatRef<'_, T>,
     kind: KernelKind,
@@ -158,6 +144,6 @@ impl<T: Float, K: Kernel<T>> Problem<'_, T, K> {
                 )
             })?;
         }
-        Ok(left.into_iter().map(|left| left / self.ridge).collect())
+        Ok(left.into_iter().map(|left| (left / self.ridge).min(1.0)).collect())
     }
 }
