@@ -25,6 +25,12 @@ impl Purpose {
     pub const FREQUENCIES: Purpose = Purpose(4);
     /// Rows chosen from data.
     pub const ROWS: Purpose = Purpose(5);
+    /// Rows proposed as landmarks.
+    pub const LANDMARKS: Purpose = Purpose(8);
+    /// Whether proposals are accepted.
+    pub const ACCEPTANCE: Purpose = Purpose(9);
+    /// Nested subsets on which leverage scores are estimated, and who speaks for them.
+    pub const LEVERAGE: Purpose = Purpose(10);
 
     /// Arguments of the random features of a net.
     pub const NET_ARGUMENTS: Purpose = Purpose(32);

@@ -5,12 +5,16 @@
 mod apply;
 mod arc_cosine;
 mod net;
+pub mod landmarks;
+mod nystrom;
 pub(crate) mod pointwise;
 mod random;
 mod scaling;
 
 pub use arc_cosine::{ArcCosine, ArcCosineFeatures, ArcCosineOptions};
 pub use net::{NetFeatureOptions, NetFeatures};
+pub use landmarks::{Landmarks, PartialCholesky};
+pub use nystrom::{NystromFeatures, Root};
 pub(crate) use random::same_length;
 pub use random::{RandomFeatures, RandomOptions};
 pub use scaling::{ScaleTo, Scaling};

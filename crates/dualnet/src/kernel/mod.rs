@@ -12,6 +12,7 @@ pub mod dense;
 pub mod flip;
 pub mod float;
 mod input_shape;
+mod kind;
 mod net_kernel;
 
 use crate::error::Result;
@@ -24,6 +25,7 @@ pub use dense::DenseKernel;
 pub use flip::FlipKernel;
 pub use float::Float;
 pub use input_shape::InputShape;
+pub use kind::KernelKind;
 pub use net_kernel::{NetKernel, NetSamples, NetWorkspace};
 
 /// Samples along each side of a dense kernel's tile. Every product is computed in whole tiles padded with zeros, so that a value

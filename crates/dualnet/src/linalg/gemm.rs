@@ -5,6 +5,7 @@
 //! same bits. Cost 2 m n k operations.
 
 use super::mat::{Mat, MatMut, MatRef};
+use super::triangular;
 use crate::error::{Error, Result};
 use crate::resources::Resources;
 use crate::simd::Element;
@@ -40,7 +41,7 @@ impl Scalar for f64 {}
 mod private {
     use super::*;
 
-    /// The library's product behind a trait of our own, so that its types stay out of public signatures.
+    /// The library's products and substitutions behind a trait of our own, so that its types stay out of public signatures.
     pub trait Multiply: Sized {
         fn multiply(
             c: MatMut<'_, Self>,
@@ -49,17 +50,24 @@ mod private {
             a: (MatRef<'_, Self>, Side),
             b: (MatRef<'_, Self>, Side),
         );
+        fn substitute_rows(l: MatRef<'_, Self>, x: MatMut<'_, Self>);
     }
 
     impl Multiply for f32 {
         fn multiply(c: MatMut<'_, f32>, update: Update, alpha: f32, a: Factor<'_, f32>, b: Factor<'_, f32>) {
             product(c, update, alpha, a, b);
         }
+        fn substitute_rows(l: MatRef<'_, f32>, x: MatMut<'_, f32>) {
+            triangular::forward(l, x);
+        }
     }
 
     impl Multiply for f64 {
         fn multiply(c: MatMut<'_, f64>, update: Update, alpha: f64, a: Factor<'_, f64>, b: Factor<'_, f64>) {
             product(c, update, alpha, a, b);
+        }
+        fn substitute_rows(l: MatRef<'_, f64>, x: MatMut<'_, f64>) {
+            triangular::forward(l, x);
         }
     }
 }

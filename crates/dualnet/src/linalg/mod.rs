@@ -11,6 +11,7 @@ mod pages;
 mod qr;
 mod shifted_cholesky;
 pub(crate) mod syrk;
+mod triangular;
 
 pub(crate) use band::{BandReduction, dot, reduce};
 pub(crate) use block_tridiagonal::BlockFactor;
@@ -22,3 +23,4 @@ pub(crate) use mat::first_not_finite;
 pub use mat::{Mat, MatMut, MatRef};
 pub(crate) use qr::orthonormal_rows;
 pub(crate) use shifted_cholesky::ShiftedCholesky;
+pub(crate) use triangular::{inverse_transpose, substitute_rows};

@@ -3,50 +3,11 @@
 //! Eight were enough on 57 tables: two encodings and four nets, from a smooth shallow prior to a deep tangent kernel. Two hundred and
 //! forty were no better. All have biases; none is worst of all without.
 
-use super::invalid;
 use super::preprocess::Encoding;
 use crate::error::Result;
-use crate::kernel::{Get, Grams};
-use crate::linalg::Mat;
 use crate::net::Net;
-use serde::{Deserialize, Serialize};
 
-/// Which of the two kernels of a net.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum KernelKind {
-    /// Prior covariance.
-    Nngp,
-    /// Tangent kernel.
-    Ntk,
-}
-
-impl KernelKind {
-    /// What to ask a kernel for.
-    pub fn get(self) -> Get {
-        match self {
-            KernelKind::Nngp => Get::Nngp,
-            KernelKind::Ntk => Get::Ntk,
-        }
-    }
-    /// That matrix of those computed.
-    pub(super) fn matrix<T>(self, grams: Grams<T>) -> Result<Mat<T>> {
-        let Grams { nngp, ntk } = grams;
-        let empty = || invalid("the kernel", "the matrix asked for", "none", "report this as a defect");
-        match self {
-            KernelKind::Nngp => nngp,
-            KernelKind::Ntk => ntk,
-        }
-        .ok_or_else(empty)
-    }
-    /// `nngp` or `ntk`.
-    pub fn name(self) -> &'static str {
-        match self {
-            KernelKind::Nngp => "nngp",
-            KernelKind::Ntk => "ntk",
-        }
-    }
-}
+pub use crate::kernel::KernelKind;
 
 /// Which nets to try.
 #[derive(Clone, Debug, PartialEq)]
