@@ -25,6 +25,16 @@ impl Purpose {
     pub const FREQUENCIES: Purpose = Purpose(4);
     /// Rows chosen from data.
     pub const ROWS: Purpose = Purpose(5);
+    /// Rows and signs of a CountSketch.
+    pub const COUNT_SKETCH: Purpose = Purpose(16);
+    /// Signs and rows of a subsampled Hadamard transform.
+    pub const SRHT: Purpose = Purpose(17);
+    /// Signs and rows of a Hadamard transform of tensor products.
+    pub const TENSOR_SRHT: Purpose = Purpose(18);
+    /// Nodes of a sketch of tensor powers.
+    pub const POLY_SKETCH: Purpose = Purpose(19);
+    /// Nodes of the sketch of a homogeneous net.
+    pub const HOMOGENEOUS: Purpose = Purpose(20);
 
     /// The same purpose at layer `layer` of a tower.
     pub fn at_layer(self, layer: u32) -> Purpose {

@@ -10,9 +10,16 @@ mod fwht;
 mod gaussian;
 mod lengths;
 mod orthogonal;
+mod poly_sketch;
+mod signs;
+mod srht;
 mod structured;
+mod tensor_srht;
 
 pub use fwht::{fwht, fwht_rows};
+pub use poly_sketch::{PolySketch, Power};
+pub use srht::Srht;
+pub use tensor_srht::TensorSrht;
 
 use crate::error::{Error, Result};
 use crate::kernel::Float;
