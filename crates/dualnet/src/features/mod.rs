@@ -4,11 +4,13 @@
 
 mod apply;
 mod arc_cosine;
+mod homogeneous;
 pub(crate) mod pointwise;
 mod random;
 mod scaling;
 
 pub use arc_cosine::{ArcCosine, ArcCosineFeatures, ArcCosineOptions};
+pub use homogeneous::{HomogeneousOptions, HomogeneousSeries, HomogeneousSketch};
 pub(crate) use random::same_length;
 pub use random::{RandomFeatures, RandomOptions};
 pub use scaling::{ScaleTo, Scaling};

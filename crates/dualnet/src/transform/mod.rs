@@ -6,6 +6,7 @@
 //! | [`ProjectionKind::Orthogonal`] | at right angles within blocks of d, each of the length of a normal vector | 2 d m |
 //! | [`ProjectionKind::Structured`] | products of signs and Hadamard matrices of p rows, p the power of two from d on, at least 64 | 3 m log2 p |
 
+mod count_sketch;
 mod fwht;
 mod gaussian;
 mod lengths;
@@ -16,6 +17,7 @@ mod srht;
 mod structured;
 mod tensor_srht;
 
+pub use count_sketch::CountSketch;
 pub use fwht::{fwht, fwht_rows};
 pub use poly_sketch::{PolySketch, Power};
 pub use srht::Srht;

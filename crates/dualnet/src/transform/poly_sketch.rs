@@ -151,9 +151,15 @@ impl<T: Float> PolySketch<T> {
     pub fn scratch(&self) -> usize {
         self.slots + self.buffer + signs::room::<T>()
     }
-    /// Number of nodes: what a row costs.
+    /// Number of nodes.
     pub fn nodes(&self) -> usize {
         self.nodes.len()
+    }
+    /// What a row costs: how many factors of nodes are the row itself, and how many the features of another node.
+    pub fn factors(&self) -> (usize, usize) {
+        let places = self.nodes.iter().flat_map(|node| [node.left, node.right]);
+        let leaves = places.filter(|&place| place == Place::Input).count();
+        (leaves, 2 * self.nodes.len() - leaves)
     }
 
     /// Sketches of the rows of `x` (n, d) in `out` (n, [`Self::dim`]), U_l after U_l, on the calling thread, each to the same bits as alone.
@@ -171,6 +177,11 @@ impl<T: Float> PolySketch<T> {
         }
         isa.run(Tile { map: self, x, out, scratch: aligned(scratch) });
         Ok(())
+    }
+
+    /// The part of [`Self::scratch`] numbers that starts on a cache line.
+    pub(crate) fn aligned<'a>(&self, scratch: &'a mut [T]) -> &'a mut [T] {
+        aligned(scratch)
     }
 
     /// All powers of one row; [`Self::features`] then finds them in `scratch`, which starts on a cache line.
