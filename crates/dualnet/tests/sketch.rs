@@ -1,9 +1,6 @@
 //! Sketches: against their definitions, without bias, variance as promised, the same bits everywhere, hostile input.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-mod conforms;
-
-use conforms::normals;
 use dualnet::conformance::feature_map;
 use dualnet::features::{FeatureMap, HomogeneousOptions, HomogeneousSeries, HomogeneousSketch, transform};
 use dualnet::gram;
@@ -18,6 +15,12 @@ use proptest::prelude::*;
 
 fn dot(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
+}
+
+/// Standard normals.
+fn normals(rows: usize, cols: usize, seed: u64) -> Mat<f64> {
+    let mut draws = Draws::new(seed, Purpose::ROWS, 0);
+    Mat::from_fn(rows, cols, |_, _| draws.normal())
 }
 
 fn resources(seed: u64) -> Resources {

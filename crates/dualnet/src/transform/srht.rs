@@ -85,9 +85,9 @@ impl<T: Float> Kernel for Tile<'_, T> {
     type Output = ();
     #[inline(always)]
     fn run<V: Vector>(mut self, simd: V) {
-        let scale = self.map.scale();
+        let put = Put::Scaled(self.map.scale());
         for i in 0..self.x.rows() {
-            self.map.row(simd, self.x.row(i), self.out.row_mut(i), self.buffer, |_, y| scale * y);
+            self.map.row(simd, self.x.row(i), self.out.row_mut(i), self.buffer, put);
         }
     }
 }
@@ -154,7 +154,7 @@ impl<T: Float> Sampled<T> {
     /// Bytes of signs and order, at most.
     fn bytes(padded: usize, rows: usize) -> u64 {
         let signs = (rows.div_ceil(padded) as u64).saturating_mul(padded as u64);
-        signs.saturating_mul(size_of::<T>() as u64).saturating_add(4 * rows as u64)
+        signs.saturating_mul(size_of::<T>() as u64).saturating_add((rows as u64).saturating_mul(4))
     }
 
     /// Bytes of those there are.
@@ -167,31 +167,46 @@ impl<T: Float> Sampled<T> {
         T::from_f64(1.0 / (self.rows as f64).sqrt())
     }
 
-    /// Hands each entry of `out` and the feature for it to `put`, which gives the new entry. `buffer` has room for p numbers.
+    /// Writes or multiplies the features of one row. `buffer` has room for p numbers.
     #[inline(always)]
-    pub(super) fn row<V: Vector>(
-        &self,
-        simd: V,
-        x: &[T],
-        out: &mut [T],
-        buffer: &mut [T],
-        put: impl Fn(T, T) -> T + Copy,
-    ) {
+    pub(super) fn row<V: Vector>(&self, simd: V, x: &[T], out: &mut [T], buffer: &mut [T], put: Put<T>) {
         let p = self.padded;
         let buffer = &mut buffer[..p];
-        let (natural, sampled) = out.split_at_mut(self.natural * p);
-        let mut signs = self.signs.chunks_exact(p);
-        for (out, signs) in natural.chunks_exact_mut(p).zip(&mut signs) {
+        // One place for the transform, which is large and inlined.
+        for (b, (out, signs)) in out.chunks_mut(p).zip(self.signs.chunks_exact(p)).enumerate() {
             signed_transforms(simd, x, signs, buffer);
-            for (out, y) in out.iter_mut().zip(&*buffer) {
-                *out = put(*out, *y);
+            match b.checked_sub(self.natural) {
+                None => put.all(out, buffer),
+                Some(b) => put.some(out, buffer, &self.order[b * p..]),
             }
         }
-        for ((out, order), signs) in sampled.chunks_mut(p).zip(self.order.chunks(p)).zip(signs) {
-            signed_transforms(simd, x, signs, buffer);
-            for (out, &j) in out.iter_mut().zip(order) {
-                *out = put(*out, buffer[j as usize]);
-            }
+    }
+}
+
+/// What becomes of a feature.
+#[derive(Clone, Copy)]
+pub(super) enum Put<T> {
+    /// It is written, times a factor.
+    Scaled(T),
+    /// It multiplies what is there.
+    Times,
+}
+
+impl<T: Float> Put<T> {
+    /// Each entry of `from` in its place.
+    #[inline(always)]
+    fn all(self, out: &mut [T], from: &[T]) {
+        match self {
+            Put::Scaled(scale) => out.iter_mut().zip(from).for_each(|(out, y)| *out = scale * *y),
+            Put::Times => out.iter_mut().zip(from).for_each(|(out, y)| *out = *out * *y),
+        }
+    }
+    /// Those of `from` that `order` names.
+    #[inline(always)]
+    fn some(self, out: &mut [T], from: &[T], order: &[u32]) {
+        match self {
+            Put::Scaled(scale) => out.iter_mut().zip(order).for_each(|(out, &j)| *out = scale * from[j as usize]),
+            Put::Times => out.iter_mut().zip(order).for_each(|(out, &j)| *out = *out * from[j as usize]),
         }
     }
 }

@@ -7,7 +7,7 @@
 //! add up wherever two coordinates of x are as far apart (in the sense of exclusive or) as two of y.
 
 use super::signs::{self, Streams, aligned};
-use super::srht::{Order, Sampled};
+use super::srht::{Order, Put, Sampled};
 use crate::error::{Error, Result};
 use crate::kernel::Float;
 use crate::linalg::{MatMut, MatRef};
@@ -119,9 +119,10 @@ impl<T: Float> TensorSrht<T> {
     /// One pair of rows.
     #[inline(always)]
     pub(super) fn row<V: Vector>(&self, simd: V, x: &[T], y: &[T], out: &mut [T], buffer: &mut [T]) {
-        let scale = self.left.scale();
-        self.left.row(simd, x, out, buffer, |_, z| scale * z);
-        self.right.row(simd, y, out, buffer, |out, z| out * z);
+        let left = (&self.left, x, Put::Scaled(self.left.scale()));
+        for (side, x, put) in [left, (&self.right, y, Put::Times)] {
+            side.row(simd, x, out, buffer, put);
+        }
     }
 }
 
