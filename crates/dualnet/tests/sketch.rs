@@ -164,11 +164,11 @@ fn sketches_are_without_bias() {
     let cases = [(1, 7), (3, 1), (5, 64), (13, 200), (70, 96), (100, 300)];
     for (d, m) in cases {
         for kind in [0, 1, 3] {
-            unbiased(&format!("kind {kind}, {d} to {m}"), 400, &|r| sketches(d, m, r).swap_remove(kind));
+            unbiased(&format!("kind {kind}, {d} to {m}"), 250, &|r| sketches(d, m, r).swap_remove(kind));
         }
     }
     for (nonzeros, m) in [(1, 5), (1, 64), (4, 5), (7, 64)] {
-        unbiased(&format!("{nonzeros} non-zeros of {m}"), 400, &|r| {
+        unbiased(&format!("{nonzeros} non-zeros of {m}"), 250, &|r| {
             Map::Count(CountSketch::draw(33, m, nonzeros, Purpose::COUNT_SKETCH, r).unwrap())
         });
     }
@@ -177,13 +177,13 @@ fn sketches_are_without_bias() {
 #[test]
 fn powers_of_every_degree_are_without_bias() {
     for (d, degree, width) in [(1, 9, 3), (5, 9, 128), (17, 8, 100), (70, 5, 64), (3, 2, 64)] {
-        unbiased(&format!("{d} columns to degree {degree}"), 400, &|r| {
+        unbiased(&format!("{d} columns to degree {degree}"), 250, &|r| {
             Map::Poly(PolySketch::draw(d, degree, width, Purpose::POLY_SKETCH, r).unwrap())
         });
     }
     // Some degrees alone, of widths of their own.
     let powers = [(3, 50), (6, 128), (7, 1), (11, 200)].map(|(degree, width)| Power { degree, width });
-    unbiased("some powers", 400, &|r| {
+    unbiased("some powers", 250, &|r| {
         Map::Poly(PolySketch::of_powers(9, &powers, 128, Purpose::POLY_SKETCH, r).unwrap())
     });
 }
@@ -484,7 +484,7 @@ fn homogeneous_sketches_average_to_their_polynomials() -> Result<()> {
     ] {
         let net = Net::parse(text)?;
         let options = HomogeneousOptions { get, degree: 6 };
-        let (seeds, mut sums) = (300, vec![(0.0, 0.0); 9]);
+        let (seeds, mut sums) = (200, vec![(0.0, 0.0); 9]);
         let mut truth = vec![0.0; 9];
         for seed in 0..seeds {
             let r = resources(seed);

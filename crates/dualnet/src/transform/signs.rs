@@ -12,6 +12,8 @@ use rayon::prelude::*;
 const LEAST: usize = 64;
 /// Bytes of a cache line, on which the widest registers are loaded at full speed.
 const LINE: usize = 64;
+/// Fewer signs are drawn before other threads have woken up.
+const WORTH: usize = 1 << 16;
 
 /// Where the signs of blocks are drawn from: block b from stream `first` + b of the seed and the purpose.
 #[derive(Clone, Copy, Debug)]
@@ -47,17 +49,20 @@ impl Streams {
 /// `count` signs a block, each 1 or -1.
 pub(super) fn draw<T: Element>(count: usize, blocks: usize, streams: Streams, resources: &Resources) -> Vec<T> {
     let mut out = vec![T::default(); count * blocks];
-    resources.install(|| {
-        out.par_chunks_mut(count.max(1)).enumerate().for_each(|(b, signs)| {
-            let mut draws = streams.block(b);
-            for signs in signs.chunks_mut(64) {
-                let bits = draws.bits();
-                for (i, sign) in signs.iter_mut().enumerate() {
-                    *sign = T::from_f64(if bits >> i & 1 == 0 { 1.0 } else { -1.0 });
-                }
+    let fill = |(b, signs): (usize, &mut [T])| {
+        let mut draws = streams.block(b);
+        for signs in signs.chunks_mut(64) {
+            let bits = draws.bits();
+            for (i, sign) in signs.iter_mut().enumerate() {
+                *sign = T::from_f64(if bits >> i & 1 == 0 { 1.0 } else { -1.0 });
             }
-        });
-    });
+        }
+    };
+    if out.len() < WORTH {
+        out.chunks_mut(count.max(1)).enumerate().for_each(fill);
+    } else {
+        resources.install(|| out.par_chunks_mut(count.max(1)).enumerate().for_each(fill));
+    }
     out
 }
 
