@@ -550,7 +550,6 @@ fn homogeneous_sketches_conform() -> Result<()> {
         assert_eq!(feature_map::check(&map, x.as_ref()), Ok(()));
         let f = transform(&map, x.as_ref(), &r)?;
         assert!(f.row(3).iter().all(|&f| f == 0.0) && f.row(4).iter().any(|&f| f != 0.0));
-        let mut x = x;
         x.row_mut(6).fill(f32::MAX);
         match transform(&map, x.as_ref(), &r) {
             Err(Error::Overflow { row: 6, .. }) => {}

@@ -232,7 +232,7 @@ impl<T: Float> Builder<'_, T> {
         let (mut left, mut right, mut roots) = (Vec::new(), Vec::new(), vec![true; powers.len()]);
         // From the highest on: what it needs of the left family may be a lower one that is wanted itself.
         for (power, root) in powers.iter().zip(&mut roots).rev() {
-            let there = left.iter().any(|&degree| degree == power.degree);
+            let there = left.contains(&power.degree);
             *root = !there || power.width != self.inner;
             if *root {
                 left.push(power.degree.div_ceil(2));

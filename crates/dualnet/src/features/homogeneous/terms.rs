@@ -32,12 +32,12 @@ impl Polynomial {
         let (kept, tail) = series.coefficients().split_at(degree + 1);
         let mut coefficients = kept.to_vec();
         let sketched: f64 = kept.iter().skip(3).sum();
-        for last in degree.saturating_sub(1)..=degree {
+        for (last, kept) in coefficients.iter_mut().enumerate().skip(degree.saturating_sub(1)) {
             let terms = tail.iter().enumerate().map(|(i, c)| (degree + 1 + i, c));
             let same = terms.filter(|(l, _)| l % 2 == last % 2);
             let overlap: f64 = same.map(|(l, c)| c / (l + last + 1) as f64).sum();
             let (weight, price) = (1.0 / (2 * last + 1) as f64, 1.0 / dim as f64);
-            coefficients[last] += ((overlap - price * sketched) / (weight + price)).max(0.0);
+            *kept += ((overlap - price * sketched) / (weight + price)).max(0.0);
         }
         let error = error(net, inputs, get, &coefficients, series.total())?;
         Ok(Self { coefficients, error })
