@@ -44,6 +44,10 @@ pub fn load(path: &Path, options: &Options) -> Result<Loaded> {
         Format::Idx => finish_arrays(path, idx::from_input(&input)?, None, options),
         Format::Npz => {
             let mut archive = npz::Archive::open(path, options.max_bytes)?;
+            if archive.names().iter().any(|name| name == "indptr") {
+                let hint = "sparse rows have a reader of their own; save x.toarray() for methods that take tables";
+                return Err(Error::unsupported(path, "the archive", "a sparse matrix among dense data", hint));
+            }
             let has_y = archive.names().iter().any(|name| name == "y");
             let x = archive.read("x")?;
             let y = if has_y { Some(archive.read("y")?) } else { None };

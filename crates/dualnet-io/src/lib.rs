@@ -35,6 +35,7 @@ pub mod options;
 mod parquet;
 mod parquet_walk;
 mod sets;
+pub mod sparse;
 pub mod stream;
 pub mod table;
 pub mod write;

@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use crate::input::{Input, Length, inflated_at_most};
 use crate::{atomic, npy};
 use std::fs::File;
-use std::io::{self, BufReader};
+use std::io::{self, BufReader, Read};
 use std::path::Path;
 use zip::read::ZipFile;
 use zip::result::ZipError;
@@ -14,6 +14,9 @@ use zip::{CompressionMethod, ZipArchive, ZipWriter};
 
 /// Most arrays in one archive.
 const MAX_ARRAYS: usize = 10_000;
+
+/// Most bytes looked at for a word.
+const MAX_WORD: u64 = 1 << 10;
 
 /// The arrays of an archive, opened; values are read on demand.
 pub struct Archive<'a> {
@@ -58,6 +61,21 @@ impl<'a> Archive<'a> {
         let mut entry = self.entry(name)?;
         let length = length_of(&entry, size);
         npy::from_reader(&mut entry, path, &at, length, limit)
+    }
+
+    /// The text in the array `name`, which holds one string of ASCII, as bytes or as characters (`|S3`, `<U3`).
+    pub(crate) fn word(&mut self, name: &str) -> Result<String> {
+        let (path, at) = (self.path, format!("array {name}"));
+        let mut content = Vec::new();
+        let read = self.entry(name)?.take(MAX_WORD).read_to_end(&mut content);
+        read.map_err(|e| Error::read(path, "read", &e))?;
+        // Magic, version, length of the header, header, text; zeros fill up characters and the end.
+        let text = content.get(8..10).map(|n| 10 + usize::from(n[0]) + 256 * usize::from(n[1]));
+        let text = text.filter(|_| content.starts_with(npy::MAGIC)).and_then(|start| content.get(start..));
+        let text: Option<String> = text.map(|text| text.iter().filter(|&&b| b != 0).map(|&b| char::from(b)).collect());
+        text.filter(|text| text.is_ascii() && text.len() < 16).ok_or_else(|| {
+            Error::malformed(path, at, "a short word", "other content", "write it again with scipy.sparse.save_npz")
+        })
     }
 
     /// Where the array `name` lies, for readers that go there themselves.

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 use dualnet_io::{
-    Column, Elements, Error, Loaded, Missing, Options, Values, load, model_folder, npy, npz, stream, write,
+    Column, Elements, Error, Loaded, Missing, Options, Values, load, model_folder, npy, npz, sparse, stream, write,
 };
 use parquet::basic::{Compression, GzipLevel, ZstdLevel};
 use parquet::column::writer::ColumnWriter as W;
@@ -177,6 +177,62 @@ fn sound_files(folder: &Path) -> Vec<(&'static str, Vec<u8>)> {
     files
 }
 
+/// Sound files of sparse rows.
+fn sparse_files() -> Vec<(&'static str, Vec<u8>)> {
+    let array = |descr: &str, shape: &str, content: Vec<u8>| {
+        let text = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}\n");
+        let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+        bytes.extend((text.len() as u16).to_le_bytes());
+        bytes.extend([text.as_bytes(), &content].concat());
+        bytes
+    };
+    let (mut indptr, mut indices, mut data) = (vec![0i32], Vec::new(), Vec::new());
+    let mut text = String::from("# made\n");
+    for i in 0..30i32 {
+        text += &format!("{}", i % 3 - 1);
+        for j in (0..10).filter(|j| (i * j) % 4 == 1) {
+            indices.push(j);
+            data.push(f64::from(i + j));
+            text += &format!(" {}:{}", j + 1, i + j);
+        }
+        indptr.push(indices.len() as i32);
+        text += "\n";
+    }
+    let bytes = |x: &[i32]| x.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>();
+    let arrays = [
+        ("indices", array("<i4", &format!("({},)", indices.len()), bytes(&indices))),
+        ("indptr", array("<i4", "(31,)", bytes(&indptr))),
+        ("format", array("|S3", "()", b"csr".to_vec())),
+        ("shape", array("<i8", "(2,)", [30i64, 10].iter().flat_map(|x| x.to_le_bytes()).collect())),
+        ("data", array("<f8", &format!("({},)", data.len()), data.iter().flat_map(|x| x.to_le_bytes()).collect())),
+    ];
+    let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    for (name, content) in arrays {
+        zip.start_file(format!("{name}.npy"), zip::write::SimpleFileOptions::default()).unwrap();
+        zip.write_all(&content).unwrap();
+    }
+    let npz = zip.finish().unwrap().into_inner();
+    vec![("sparse.npz", npz), ("rows.svm.gz", gzip(text.as_bytes())), ("rows.svm", text.into_bytes())]
+}
+
+/// Reads sparse rows, which must fit together; errors must name the file.
+fn load_sparse(path: &Path) -> Result<bool, TestCaseError> {
+    let options = sparse::SparseOptions { max_bytes: LIMIT, ..Default::default() };
+    let x = match sparse::load(path, &options) {
+        Ok(x) => x,
+        Err(e) => return named(&e, path),
+    };
+    prop_assert!(x.indices.len() == x.values.len() && x.values.iter().all(|value| value.is_finite()));
+    prop_assert!(x.indptr[0] == 0 && *x.indptr.last().unwrap() == x.values.len());
+    for row in x.indptr.windows(2) {
+        let columns = &x.indices[row[0]..row[1]];
+        prop_assert!(columns.windows(2).all(|pair| pair[0] < pair[1]));
+        prop_assert!(columns.iter().all(|&column| (column as usize) < x.columns));
+    }
+    prop_assert!(x.y.is_none_or(|y| y.len() + 1 == x.indptr.len()));
+    Ok(true)
+}
+
 /// Loads a file, whole and in batches, which must agree; errors must name it.
 fn load_one(path: &Path) -> Result<bool, TestCaseError> {
     let options = Options { max_bytes: LIMIT, missing: Missing::Keep, ..Options::default() };
@@ -270,6 +326,15 @@ fn damaged_files_give_an_answer_or_an_error_that_names_them() {
         run(name, &sound, |bytes| {
             std::fs::write(&path, bytes).unwrap();
             load_one(&path)
+        });
+    }
+    for (name, sound) in sparse_files() {
+        let path = folder.path().join(name);
+        std::fs::write(&path, &sound).unwrap();
+        assert!(load_sparse(&path).unwrap(), "{name} is not even sound");
+        run(name, &sound, |bytes| {
+            std::fs::write(&path, bytes).unwrap();
+            load_sparse(&path)
         });
     }
     for (name, sound) in image_files() {

@@ -42,6 +42,16 @@ impl Purpose {
     pub const NET_NEIGHBOURS: Purpose = Purpose(35);
     /// Projections of finished features to the number asked for.
     pub const NET_OUTPUT: Purpose = Purpose(36);
+    /// Rows and signs of a CountSketch.
+    pub const COUNT_SKETCH: Purpose = Purpose(16);
+    /// Signs and rows of a subsampled Hadamard transform.
+    pub const SRHT: Purpose = Purpose(17);
+    /// Signs and rows of a Hadamard transform of tensor products.
+    pub const TENSOR_SRHT: Purpose = Purpose(18);
+    /// Nodes of a sketch of tensor powers.
+    pub const POLY_SKETCH: Purpose = Purpose(19);
+    /// Nodes of the sketch of a homogeneous net.
+    pub const HOMOGENEOUS: Purpose = Purpose(20);
 
     /// The same purpose at layer `layer` of a tower.
     pub fn at_layer(self, layer: u32) -> Purpose {

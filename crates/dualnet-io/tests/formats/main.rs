@@ -7,6 +7,7 @@ mod csv;
 mod images;
 mod model_folder;
 mod parquet;
+mod sparse;
 mod writing;
 
 use dualnet_io::{Loaded, Missing, Options, Result, Table, Values, load};

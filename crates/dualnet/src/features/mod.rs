@@ -4,16 +4,18 @@
 
 mod apply;
 mod arc_cosine;
-mod net;
+mod homogeneous;
 pub mod landmarks;
+mod net;
 mod nystrom;
 pub(crate) mod pointwise;
 mod random;
 mod scaling;
 
 pub use arc_cosine::{ArcCosine, ArcCosineFeatures, ArcCosineOptions};
-pub use net::{NetFeatureOptions, NetFeatures};
+pub use homogeneous::{HomogeneousOptions, HomogeneousSeries, HomogeneousSketch};
 pub use landmarks::{Landmarks, PartialCholesky};
+pub use net::{NetFeatureOptions, NetFeatures};
 pub use nystrom::{NystromFeatures, Root};
 pub(crate) use random::same_length;
 pub use random::{RandomFeatures, RandomOptions};

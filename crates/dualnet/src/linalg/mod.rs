@@ -4,6 +4,7 @@
 mod band;
 mod block_tridiagonal;
 pub mod cholesky;
+mod csr;
 pub mod eigh;
 pub mod gemm;
 pub mod mat;
@@ -16,6 +17,7 @@ mod triangular;
 pub(crate) use band::{BandReduction, dot, reduce};
 pub(crate) use block_tridiagonal::BlockFactor;
 pub use cholesky::Cholesky;
+pub use csr::SparseRows;
 pub use eigh::{Eigh, eigh};
 pub use gemm::{Scalar, Update, gemm_nn, gemm_nn_parallel, gemm_nt, gemm_nt_parallel, gemm_tn, gemm_tn_parallel};
 pub(crate) use gemm::{affine, in_range};

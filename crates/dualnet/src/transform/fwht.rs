@@ -135,11 +135,16 @@ pub(super) fn transform<T: Element, V: Vector>(simd: V, x: &mut [T], entry: &imp
         first::<T, V, 8>(simd, part, start, entry);
         let mut h = 8 * lanes;
         while h < block {
-            h *= match block / h {
-                2 => pass(part, 2 * h, |x| radix_2::<T, V>(simd, x)),
-                4 => pass(part, 4 * h, |x| radix_4::<T, V>(simd, x)),
-                _ => pass(part, 8 * h, |x| radix_8::<T, V>(simd, x)),
-            } / h;
+            // No closures: one that is not inlined would be compiled without the instruction set.
+            let radix = (block / h).min(8);
+            for part in part.chunks_exact_mut(radix * h) {
+                match radix {
+                    2 => radix_2::<T, V>(simd, part),
+                    4 => radix_4::<T, V>(simd, part),
+                    _ => radix_8::<T, V>(simd, part),
+                }
+            }
+            h *= radix;
         }
         let (end, mut ready) = (start + block, 8 * block);
         while ready <= n && end % ready == 0 {
@@ -147,15 +152,6 @@ pub(super) fn transform<T: Element, V: Vector>(simd: V, x: &mut [T], entry: &imp
             ready *= 8;
         }
     }
-}
-
-/// Applies `work` to each part of `width` entries; returns the width.
-#[inline(always)]
-fn pass<T>(x: &mut [T], width: usize, work: impl Fn(&mut [T])) -> usize {
-    for part in x.chunks_exact_mut(width) {
-        work(part);
-    }
-    width
 }
 
 /// Shorter than a register: entry by entry.

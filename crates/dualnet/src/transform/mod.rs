@@ -5,14 +5,32 @@
 //! | [`ProjectionKind::Gaussian`] | independent | 2 d m |
 //! | [`ProjectionKind::Orthogonal`] | at right angles within blocks of d, each of the length of a normal vector | 2 d m |
 //! | [`ProjectionKind::Structured`] | products of signs and Hadamard matrices of p rows, p the power of two from d on, at least 64 | 3 m log2 p |
+//!
+//! And sketches, which keep products of rows on average in fewer columns; s is the number of non-zeros a column, p as above:
+//!
+//! | sketch | estimates | additions for a row of X |
+//! |---|---|---|
+//! | [`CountSketch`] | x . y | s for each non-zero of the row, which may be sparse |
+//! | [`Srht`] | x . y | m log2 p |
+//! | [`TensorSrht`] | (x . x') (y . y') | m log2 p for each side |
+//! | [`PolySketch`] | (x . y)^l for all l from 2 to q | (q/2) log2 q [`TensorSrht`]s |
 
+mod count_sketch;
 mod fwht;
 mod gaussian;
 mod lengths;
 mod orthogonal;
+mod poly_sketch;
+mod signs;
+mod srht;
 mod structured;
+mod tensor_srht;
 
+pub use count_sketch::CountSketch;
 pub use fwht::{fwht, fwht_rows};
+pub use poly_sketch::{PolySketch, Power};
+pub use srht::Srht;
+pub use tensor_srht::TensorSrht;
 
 use crate::error::{Error, Result};
 use crate::kernel::Float;

@@ -16,19 +16,14 @@
 //!   without the lower limit of p, up to 0.14 at p = 4, 0.03 at 8 and 0.005 at 16, which is why there is one; 0.0002 at 64
 //!   (`examples/projection_variance.rs`).
 
-use super::fwht::{Entry, transform};
 use super::lengths::Lengths;
+use super::signs::{self, Streams, aligned, padded, signed_transforms};
 use crate::error::{Error, Result};
 use crate::linalg::{Mat, MatMut, MatRef};
-use crate::random::{Draws, Purpose};
+use crate::random::Purpose;
 use crate::resources::Resources;
 use crate::simd::{Element, Isa, Kernel, Lanes, Vector};
 use rayon::prelude::*;
-
-/// The least p: with fewer rows, signs take too few values for projections to be near normal.
-const LEAST: usize = 64;
-/// Bytes of a cache line, on which the widest registers are loaded at full speed.
-const LINE: usize = 64;
 
 /// Signs and lengths.
 #[derive(Clone, Debug, PartialEq)]
@@ -50,19 +45,10 @@ impl<T: Element> Structured<T> {
         let numbers = 3u64.saturating_mul(padded as u64).saturating_mul(blocks as u64).saturating_add(rows as u64);
         let bytes = numbers.saturating_mul(size_of::<T>() as u64);
         super::reserve(bytes, "use fewer features", resources)?;
-        let mut signs = vec![T::default(); 3 * padded * blocks];
+        let signs = signs::draw(3 * padded, blocks, Streams::new(purpose, resources), resources);
         let mut scales = vec![T::default(); rows];
         let (lengths, size) = (Lengths::new(resources.seed, purpose), padded as f64);
         resources.install(|| {
-            signs.par_chunks_mut(3 * padded).enumerate().for_each(|(b, signs)| {
-                let mut draws = Draws::new(resources.seed, purpose, b as u64);
-                for signs in signs.chunks_mut(64) {
-                    let bits = draws.bits();
-                    for (i, sign) in signs.iter_mut().enumerate() {
-                        *sign = T::from_f64(if bits >> i & 1 == 0 { 1.0 } else { -1.0 });
-                    }
-                }
-            });
             scales.par_iter_mut().enumerate().for_each(|(j, scale)| {
                 *scale = T::from_f64(lengths.chi(padded, j) / (size * size.sqrt()));
             });
@@ -78,7 +64,7 @@ impl<T: Element> Structured<T> {
     }
     /// A padded row, and room to start it on a cache line.
     pub(super) fn scratch(&self) -> usize {
-        self.padded + LINE / size_of::<T>()
+        self.padded + signs::room::<T>()
     }
 
     /// `out = x G^T`, row by row. Cost 3 p log2 p additions a row and block. Intermediate values grow to p^{3/2} times those of x.
@@ -99,8 +85,7 @@ impl<T: Element> Structured<T> {
 
     /// One row, of scratch long enough.
     fn row(&self, x: &[T], out: &mut [T], scratch: &mut [T], isa: Isa) {
-        let skip = scratch.as_ptr().align_offset(LINE).min(LINE / size_of::<T>());
-        let buffer = &mut scratch[skip..skip + self.padded];
+        let buffer = &mut aligned(scratch)[..self.padded];
         isa.run(ProjectRow { projection: self, x, out, buffer });
     }
 
@@ -122,15 +107,6 @@ impl<T: Element> Structured<T> {
     }
 }
 
-fn padded(cols: usize) -> Result<usize> {
-    cols.max(LEAST).checked_next_power_of_two().ok_or_else(|| Error::Invalid {
-        what: "columns of a structured projection".into(),
-        expected: "a number that can be padded to a power of two".into(),
-        found: cols.to_string(),
-        hint: "use fewer columns".into(),
-    })
-}
-
 struct ProjectRow<'a, T> {
     projection: &'a Structured<T>,
     x: &'a [T],
@@ -146,11 +122,7 @@ impl<T: Element> Kernel for ProjectRow<'_, T> {
         let p = projection.padded;
         let signs = projection.signs.chunks_exact(3 * p);
         for ((out, scales), signs) in out.chunks_mut(p).zip(projection.scales.chunks(p)).zip(signs) {
-            buffer[..x.len()].copy_from_slice(x);
-            buffer[x.len()..].fill(T::default());
-            for signs in signs.chunks_exact(p) {
-                transform(simd, buffer, &Signs(signs));
-            }
+            signed_transforms(simd, x, signs, buffer);
             scale::<T, V>(simd, buffer, scales, out);
         }
     }
@@ -169,19 +141,5 @@ fn scale<T: Element, V: Vector>(simd: V, x: &[T], scales: &[T], out: &mut [T]) {
     for (out, (x, scale)) in rest.iter_mut().zip(x[whole..].iter().zip(&scales[whole..])) {
         // Exact in double precision, so rounded once, as the product of a register is.
         *out = T::from_f64(x.to_f64() * scale.to_f64());
-    }
-}
-
-/// Products with signs.
-struct Signs<'a, T>(&'a [T]);
-
-impl<T: Element> Entry<T> for Signs<'_, T> {
-    #[inline(always)]
-    fn one(&self, x: T, at: usize) -> T {
-        T::from_f64(x.to_f64() * self.0[at].to_f64())
-    }
-    #[inline(always)]
-    fn register<V: Vector>(&self, simd: V, x: T::Lanes<V>, at: usize) -> T::Lanes<V> {
-        x * T::Lanes::<V>::load(simd, &self.0[at..])
     }
 }
