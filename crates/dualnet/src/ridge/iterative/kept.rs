@@ -127,14 +127,7 @@ impl<T: Float> crate::simd::Kernel for Total<'_, T> {
 impl<T: Float> Tiles<T> for KeptTriangle<T> {
     type Scratch = ();
     fn scratch(&self) {}
-    fn tile<'a>(
-        &'a self,
-        (): &'a mut (),
-        band: usize,
-        at: usize,
-        _: (usize, usize),
-        _: &Resources,
-    ) -> Result<&'a [T]> {
+    fn tile<'a>(&'a self, (): &'a mut (), band: usize, at: usize, _: (usize, usize), _: &Resources) -> Result<&'a [T]> {
         let area = self.triangle.area();
         Ok(&self.bands[band][at * area..(at + 1) * area])
     }

@@ -87,7 +87,12 @@ pub(super) fn check(
     }
     if !(options.tolerance > 0.0 && options.tolerance < 1.0) || options.steps == 0 {
         let found = format!("{} and {} steps", options.tolerance, options.steps);
-        return Err(invalid("tolerance", "a share between 0 and 1, and at least one step", &found, "1e-4 and 500 suit"));
+        return Err(invalid(
+            "tolerance",
+            "a share between 0 and 1, and at least one step",
+            &found,
+            "1e-4 and 500 suit",
+        ));
     }
     if options.centering == Centering::Intercept {
         return Err(Error::Unsupported {
@@ -103,7 +108,9 @@ fn mask(n: usize, options: &IterativeOptions) -> Result<Option<Vec<bool>>> {
     if options.holdout.is_empty() {
         let several = options.lambdas.iter().any(|l| *l != options.lambdas[0]);
         return match several {
-            true => Err(invalid("hold-out rows", "some, to choose among lambdas by", "none", "name rows, or one lambda")),
+            true => {
+                Err(invalid("hold-out rows", "some, to choose among lambdas by", "none", "name rows, or one lambda"))
+            }
             false => Ok(None),
         };
     }

@@ -77,8 +77,7 @@ impl Judge<'_> {
 
     fn score(&self, state: &State) -> HoldoutScore {
         let c = self.offset.len();
-        let predictions =
-            Mat::from_fn(self.rows.len(), c, |r, j| state.image[(self.rows[r], j)] + self.offset[j]);
+        let predictions = Mat::from_fn(self.rows.len(), c, |r, j| state.image[(self.rows[r], j)] + self.offset[j]);
         HoldoutScore { mse: self.mse(state), predictions }
     }
 }
