@@ -16,7 +16,7 @@ use super::landmark_pass::{Landmarks, Right, chunk_bytes};
 use super::predict::cross_times;
 use crate::error::{Error, Result};
 use crate::kernel::{Float, Get, Kernel};
-use crate::linalg::{Mat, MatRef, ShiftedCholesky, Update, gemm_nn_parallel, in_range};
+use crate::linalg::{Mat, ShiftedCholesky, Update, gemm_nn_parallel, in_range};
 use crate::resources::Resources;
 use crate::ridge::options::check_lambdas;
 use crate::ridge::source::Source;

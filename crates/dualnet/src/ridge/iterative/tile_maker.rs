@@ -18,7 +18,7 @@ pub(super) struct Entries<'a, T: Float, K: Kernel<T>> {
 
 /// Memory of one thread: of the kernel, and a tile.
 pub(super) struct MakerScratch<T, W> {
-    kernel: Scratch<T, W>,
+    pub(super) kernel: Scratch<T, W>,
     pub(super) tile: Vec<T>,
 }
 
