@@ -32,7 +32,7 @@ pub(super) struct Triangle {
     /// Rows of the matrix.
     pub(super) n: usize,
     /// Rows and columns of a tile.
-    pub(super) side: usize,
+    pub(super) edge: usize,
     /// Tiles along a side of the matrix.
     pub(super) tiles: usize,
     /// Tile rows of a band.
@@ -44,10 +44,10 @@ pub(super) struct Triangle {
 impl Triangle {
     /// For `n` samples of a kernel with tiles of `kernel_side`.
     pub(super) fn new(n: usize, kernel_side: usize) -> Self {
-        let side = tile_side(kernel_side);
-        let tiles = n.div_ceil(side);
+        let edge = tile_side(kernel_side);
+        let tiles = n.div_ceil(edge);
         let height = (tiles / BANDS).clamp(1, HEIGHT);
-        let mut triangle = Self { n, side, tiles, height, groups: Vec::new() };
+        let mut triangle = Self { n, edge, tiles, height, groups: Vec::new() };
         let bands = triangle.bands();
         let mut groups = vec![(0, Vec::new()); GROUPS.min(bands)];
         // Bands come with falling areas: each goes to the group that has least.
@@ -84,7 +84,7 @@ impl Triangle {
 
     /// Entries of a tile.
     pub(super) fn area(&self) -> usize {
-        self.side * self.side
+        self.edge * self.edge
     }
 
     /// Number of all tiles.

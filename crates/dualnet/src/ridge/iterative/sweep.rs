@@ -33,7 +33,7 @@ pub(super) trait Tiles<T>: Sync {
 
 /// Bytes of a product with `columns` vectors summed in numbers of `width` bytes.
 pub(super) fn bytes(triangle: &Triangle, columns: usize, width: usize) -> u64 {
-    let numbers = (triangle.tiles * triangle.side * columns.min(PANEL)) as u64;
+    let numbers = (triangle.tiles * triangle.edge * columns.min(PANEL)) as u64;
     numbers * (8 * triangle.groups.len() as u64 + width as u64)
 }
 
@@ -66,10 +66,10 @@ fn group<T: Element, A: Element, S: Tiles<T>>(
     panel: &Panel<A>,
     resources: &Resources,
 ) -> Result<Vec<f64>> {
-    let block = triangle.side * panel.columns;
+    let block = triangle.edge * panel.columns;
     let mut y = vec![0.0; triangle.tiles * block];
     let mut scratch = tiles.scratch();
-    let mut strip = Strip::new(triangle.side, panel.columns);
+    let mut strip = Strip::new(triangle.edge, panel.columns);
     for &band in bands {
         resources.check("product with a kernel")?;
         for (at, (i, j)) in triangle.order(band).enumerate() {
@@ -82,7 +82,7 @@ fn group<T: Element, A: Element, S: Tiles<T>>(
             };
             resources.isa.run(&mut TileProduct {
                 tile,
-                side: triangle.side,
+                side: triangle.edge,
                 columns: panel.columns,
                 sides,
                 xi: panel.block(i),
@@ -108,7 +108,7 @@ pub(super) struct Panel<A> {
 impl<A: Element> Panel<A> {
     /// Columns of x from `first` on.
     fn new(x: MatRef<'_, f64>, first: usize, triangle: &Triangle) -> Self {
-        Self::of(x, first..x.cols().min(first + PANEL), triangle.side)
+        Self::of(x, first..x.cols().min(first + PANEL), triangle.edge)
     }
 
     /// The columns of x named.
