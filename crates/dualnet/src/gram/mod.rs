@@ -19,6 +19,7 @@ pub use grid::{Grid, Kind, Part, Tile};
 pub use job::{Done, Job, Plan, run, seconds_per_pair};
 pub use memory::{cross, cross_prepared, symmetric, symmetric_prepared};
 pub use store::{MemoryStore, TileStore};
+pub(crate) use tile::{Meter, Scratch, scratch_bytes};
 
 use crate::kernel::Get;
 

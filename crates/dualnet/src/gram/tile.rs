@@ -7,7 +7,7 @@ use crate::resources::Resources;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What one thread needs to compute tiles, and the tile it computed last.
-pub(super) struct Scratch<T, W> {
+pub(crate) struct Scratch<T, W> {
     workspace: W,
     nngp: Vec<T>,
     ntk: Vec<T>,
@@ -16,20 +16,20 @@ pub(super) struct Scratch<T, W> {
 }
 
 /// Bytes of a [`Scratch`].
-pub(super) fn scratch_bytes<T: Float, K: Kernel<T>>(kernel: &K, get: Get) -> u64 {
+pub(crate) fn scratch_bytes<T: Float, K: Kernel<T>>(kernel: &K, get: Get) -> u64 {
     let tiles = 1 + u64::from(get.ntk());
     kernel.workspace_bytes(get) + tiles * (kernel.side() * kernel.side() * size_of::<T>()) as u64
 }
 
 impl<T: Float, W> Scratch<T, W> {
-    pub(super) fn new<K: Kernel<T, Workspace = W>>(kernel: &K, get: Get) -> Self {
+    pub(crate) fn new<K: Kernel<T, Workspace = W>>(kernel: &K, get: Get) -> Self {
         let side = kernel.side();
         let zeros = |wanted: bool| vec![T::default(); if wanted { side * side } else { 0 }];
         Self { workspace: kernel.workspace(get), nngp: zeros(true), ntk: zeros(get.ntk()), get, side }
     }
 
     /// Computes a tile.
-    pub(super) fn compute<K: Kernel<T, Workspace = W>>(
+    pub(crate) fn compute<K: Kernel<T, Workspace = W>>(
         &mut self,
         kernel: &K,
         (rows, cols): (&K::Samples, &K::Samples),
@@ -50,7 +50,7 @@ impl<T: Float, W> Scratch<T, W> {
     }
 
     /// NNGP and NTK of the tile, `side` values a row; empty where not wanted.
-    pub(super) fn values(&self) -> [&[T]; 2] {
+    pub(crate) fn values(&self) -> [&[T]; 2] {
         [if self.get.nngp() { &self.nngp } else { &[] }, &self.ntk]
     }
 
@@ -95,7 +95,7 @@ fn check<T: Float>(values: &[T], side: usize, tile: &Tile) -> Result<()> {
 }
 
 /// Counts tiles and tells of them, some thousand times at most.
-pub(super) struct Meter {
+pub(crate) struct Meter {
     done: AtomicU64,
     total: u64,
 }
@@ -103,12 +103,12 @@ pub(super) struct Meter {
 impl Meter {
     const STEPS: u64 = 2000;
 
-    pub(super) fn new(total: u64) -> Self {
+    pub(crate) fn new(total: u64) -> Self {
         Self { done: AtomicU64::new(0), total }
     }
 
     /// One tile more is done.
-    pub(super) fn tick(&self, resources: &Resources) {
+    pub(crate) fn tick(&self, resources: &Resources) {
         let done = self.done.fetch_add(1, Ordering::Relaxed) + 1;
         let step = self.total.div_ceil(Self::STEPS).max(1);
         if done.is_multiple_of(step) || done == self.total {

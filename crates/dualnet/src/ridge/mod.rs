@@ -5,6 +5,7 @@ mod chunk;
 pub mod classify;
 pub mod dual;
 pub mod interval;
+pub mod iterative;
 mod lbfgs;
 mod leave_one_out;
 pub mod logistic;
