@@ -30,6 +30,7 @@ enum Verb {
     Predict(verbs::predict::Predict),
     Evaluate(verbs::evaluate::Evaluate),
     Kernel(verbs::kernel::Kernel),
+    Features(verbs::features::Features),
     Activations(verbs::activations::Activations),
     Doctor(verbs::doctor::Doctor),
 }
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
         Verb::Predict(verb) => verb.run(),
         Verb::Evaluate(verb) => verb.run(),
         Verb::Kernel(verb) => verb.run(),
+        Verb::Features(verb) => verb.run(),
         Verb::Activations(verb) => verb.run(),
         Verb::Doctor(verb) => verb.run(),
     };

@@ -25,12 +25,17 @@ pub fn load(path: &Path, resources: &Resources) -> Result<SavedModel> {
         let hint = "make one with dualnet fit DATA -o MODEL";
         return Err(Error::argument(&path.display().to_string(), "the folder of a saved model", &found, hint));
     }
+    SavedModel::from_parts(load_parts(path)?, resources).map_err(Error::within(path))
+}
+
+/// Loads what a folder holds.
+pub fn load_parts(path: &Path) -> Result<Parts> {
     let (json, tensors) = model_folder::load(path)?;
     let tensors = tensors
         .into_iter()
         .map(|(name, array)| Tensor { name, shape: array.shape.clone(), data: array.into_f64() })
         .collect();
-    SavedModel::from_parts(Parts { json, tensors }, resources).map_err(Error::within(path))
+    Ok(Parts { json, tensors })
 }
 
 /// Speed of this machine in f64 products, measured in a few milliseconds, at the share of it that a fit reaches.

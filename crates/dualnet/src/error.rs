@@ -119,7 +119,7 @@ pub enum Error {
 
 impl Error {
     /// The same error about a row, where row 0 of the part that was looked at is row `first` of the whole.
-    pub(crate) fn after_rows(self, first: usize) -> Self {
+    pub fn after_rows(self, first: usize) -> Self {
         match self {
             Self::NonFinite { what, row, column, value } => Self::NonFinite { what, row: row + first, column, value },
             Self::Overflow { at, what, precision, row, column, hint } => {

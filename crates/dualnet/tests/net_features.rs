@@ -3,7 +3,7 @@
 
 use dualnet::conformance::feature_map;
 use dualnet::features::{NetFeatureOptions, NetFeatures, transform};
-use dualnet::kernel::{Get, InputShape, NetKernel};
+use dualnet::kernel::{InputShape, KernelKind, NetKernel};
 use dualnet::net::Net;
 use dualnet::random::{Draws, Purpose};
 use dualnet::transform::ProjectionKind;
@@ -25,23 +25,23 @@ struct Case {
     net: Net,
     shape: InputShape,
     x: Mat<f64>,
-    get: Get,
+    kind: KernelKind,
 }
 
 impl Case {
-    fn dense(net: &str, x: &Mat<f64>, get: Get) -> Self {
-        Self { net: Net::parse(net).unwrap(), shape: InputShape::vector(x.cols()), x: x.clone(), get }
+    fn dense(net: &str, x: &Mat<f64>, kind: KernelKind) -> Self {
+        Self { net: Net::parse(net).unwrap(), shape: InputShape::vector(x.cols()), x: x.clone(), kind }
     }
 
     fn exact(&self) -> Mat<f64> {
         let kernel = NetKernel::new(&self.net, &self.shape).unwrap();
-        let grams = gram::symmetric(&kernel, self.x.as_ref(), self.get, &Resources::new(1).unwrap()).unwrap();
+        let grams = gram::symmetric(&kernel, self.x.as_ref(), self.kind.get(), &Resources::new(1).unwrap()).unwrap();
         grams.nngp.or(grams.ntk).unwrap()
     }
 
     fn estimate(&self, dim: usize, projection: ProjectionKind, seed: u64) -> Mat<f64> {
         let resources = Resources::new(1).unwrap().with_seed(seed);
-        let options = NetFeatureOptions { projection, ..NetFeatureOptions::new(self.get, dim) };
+        let options = NetFeatureOptions { projection, ..NetFeatureOptions::new(self.kind, dim) };
         let map = NetFeatures::<f64>::draw(&self.net, &self.shape, &options, &resources).unwrap();
         let f = transform(&map, self.x.as_ref(), &resources).unwrap();
         let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum();
@@ -70,8 +70,8 @@ fn one_activation_is_unbiased_at_any_norm() {
     let x = rows(5, 6, 0.1, 10.0);
     let seeds = 150;
     for name in SMOOTH {
-        for get in [Get::Nngp, Get::Ntk] {
-            let case = Case::dense(&format!("fc-{name}-1"), &x, get);
+        for kind in [KernelKind::Nngp, KernelKind::Ntk] {
+            let case = Case::dense(&format!("fc-{name}-1"), &x, kind);
             let exact = case.exact();
             for projection in [ProjectionKind::Gaussian, ProjectionKind::Structured] {
                 let all: Vec<Mat<f64>> = (0..seeds).map(|seed| case.estimate(64, projection, seed)).collect();
@@ -81,7 +81,7 @@ fn one_activation_is_unbiased_at_any_norm() {
                     let deviation = (square / (seeds as f64 * (seeds - 1) as f64)).sqrt();
                     assert!(
                         (mean - exact).abs() < 4.5 * deviation + 3e-4 * exact.abs() + 1e-9,
-                        "{name} {get:?} {projection:?} entry {e}: {mean}, expected {exact} within {deviation}"
+                        "{name} {kind:?} {projection:?} entry {e}: {mean}, expected {exact} within {deviation}"
                     );
                 }
             }
@@ -94,14 +94,14 @@ fn one_activation_is_unbiased_at_any_norm() {
 fn errors_fall_as_the_root_of_the_dimension() {
     let x = rows(10, 8, 0.1, 10.0);
     for (name, depth) in SMOOTH.iter().zip([1, 2, 3, 4, 5].iter().cycle()) {
-        for get in [Get::Nngp, Get::Ntk] {
-            let case = Case::dense(&format!("fc-{name}-{depth}"), &x, get);
+        for kind in [KernelKind::Nngp, KernelKind::Ntk] {
+            let case = Case::dense(&format!("fc-{name}-{depth}"), &x, kind);
             let (few, many) = (case.error(256, 6), case.error(4096, 6));
             let ratio = few / many;
-            assert!((2.3..7.5).contains(&ratio), "{name}-{depth} {get:?}: {few} and {many}, ratio {ratio}");
+            assert!((2.3..7.5).contains(&ratio), "{name}-{depth} {kind:?}: {few} and {many}, ratio {ratio}");
         }
     }
-    let case = Case::dense("fc-exp-1", &rows(10, 8, 0.1, 2.0), Get::Ntk);
+    let case = Case::dense("fc-exp-1", &rows(10, 8, 0.1, 2.0), KernelKind::Ntk);
     assert!((2.3..7.5).contains(&(case.error(256, 6) / case.error(4096, 6))));
 }
 
@@ -122,9 +122,9 @@ fn dense_layers_of_every_kind() {
         ("layers = ['dense', 'sign', 'dense', 'relu', 'dense']", 0.12),
         ("layers = ['dense', 'identity', 'dense']", 1e-12),
     ] {
-        for get in [Get::Nngp, Get::Ntk] {
-            let error = Case::dense(net, &x, get).error(2048, 3);
-            assert!(error < most, "{net}, {get:?}: {error}");
+        for kind in [KernelKind::Nngp, KernelKind::Ntk] {
+            let error = Case::dense(net, &x, kind).error(2048, 3);
+            assert!(error < most, "{net}, {kind:?}: {error}");
         }
     }
 }
@@ -150,12 +150,12 @@ fn layers_over_positions() {
             "layers = [{conv = {kernel = [3]}}, 'relu', {avg_pool = {window = [2]}}, {conv = {kernel = [2]}}, 'tanh', 'flatten', 'dense']",
         ),
     ] {
-        for get in [Get::Nngp, Get::Ntk] {
+        for kind in [KernelKind::Nngp, KernelKind::Ntk] {
             let x = rows(5, shape.width(), 2.0, 20.0);
-            let case = Case { net: Net::parse(&net).unwrap(), shape: shape.clone(), x, get };
+            let case = Case { net: Net::parse(&net).unwrap(), shape: shape.clone(), x, kind };
             let (few, many) = (case.error(128, 2), case.error(2048, 2));
-            assert!(many < 0.2, "{net}, {get:?}: {many}");
-            assert!(few / many > 2.0, "{net}, {get:?}: {few} and {many}");
+            assert!(many < 0.2, "{net}, {kind:?}: {many}");
+            assert!(few / many > 2.0, "{net}, {kind:?}: {few} and {many}");
         }
     }
 }
@@ -167,7 +167,7 @@ fn maps_conform() {
     let conv = Net::parse("layers = ['conv', 'relu', 'avg_pool', 'conv', 'relu', 'flatten', 'dense']").unwrap();
     for (net, shape) in [(dense, InputShape::vector(7)), (conv, InputShape::image(4, 4, 1))] {
         for dim in [1, 17, 200] {
-            let options = NetFeatureOptions::new(Get::Ntk, dim);
+            let options = NetFeatureOptions::new(KernelKind::Ntk, dim);
             let x = rows(9, shape.width(), 0.1, 10.0);
             let map = NetFeatures::<f64>::draw(&net, &shape, &options, &resources).unwrap();
             assert_eq!(feature_map::check(&map, x.as_ref()), Ok(()));
@@ -183,7 +183,7 @@ fn maps_conform() {
 fn precisions_agree() {
     let (net, shape) = (Net::parse("fc-erf-3").unwrap(), InputShape::vector(20));
     let (x, resources) = (rows(6, 20, 0.1, 10.0), Resources::new(1).unwrap());
-    let options = NetFeatureOptions::new(Get::Ntk, 600);
+    let options = NetFeatureOptions::new(KernelKind::Ntk, 600);
     let double = NetFeatures::<f64>::draw(&net, &shape, &options, &resources).unwrap();
     let single = NetFeatures::<f32>::draw(&net, &shape, &options, &resources).unwrap();
     let a = transform(&double, x.as_ref(), &resources).unwrap();
@@ -198,7 +198,7 @@ fn precisions_agree() {
 fn small_and_empty_inputs() {
     let resources = Resources::new(1).unwrap();
     for (net, d, dim) in [("fc-relu-2", 1, 64), ("fc-gelu-2", 100, 40), ("fc-tanh-1", 3, 2), ("fc-gaussian-3", 5, 1)] {
-        let options = NetFeatureOptions::new(Get::Ntk, dim);
+        let options = NetFeatureOptions::new(KernelKind::Ntk, dim);
         let map =
             NetFeatures::<f64>::draw(&Net::parse(net).unwrap(), &InputShape::vector(d), &options, &resources).unwrap();
         let f = transform(&map, Mat::zeros(3, d).as_ref(), &resources).unwrap();
@@ -210,7 +210,7 @@ fn small_and_empty_inputs() {
 #[test]
 fn what_cannot_work_is_refused_with_its_layer() {
     let resources = Resources::new(1).unwrap();
-    let options = NetFeatureOptions::new(Get::Ntk, 100);
+    let options = NetFeatureOptions::new(KernelKind::Ntk, 100);
     let refused = |net: &str, shape: InputShape, options: &NetFeatureOptions| {
         NetFeatures::<f64>::draw(&Net::parse(net).unwrap(), &shape, options, &resources).unwrap_err().to_string()
     };
@@ -226,7 +226,7 @@ fn what_cannot_work_is_refused_with_its_layer() {
     let net = "layers = ['conv', 'self_attention', 'flatten', 'dense']";
     assert!(refused(net, InputShape::image(4, 4, 1), &options).contains("layers[1].self_attention"));
     assert!(refused("layers = ['conv', 'relu']", InputShape::image(4, 4, 1), &options).contains("positions"));
-    assert!(refused("fc-relu-1", dense, &NetFeatureOptions::new(Get::Ntk, 0)).contains("at least one feature"));
+    assert!(refused("fc-relu-1", dense, &NetFeatureOptions::new(KernelKind::Ntk, 0)).contains("at least one feature"));
     let map = NetFeatures::<f32>::draw(&Net::parse("fc-exp-1").unwrap(), &InputShape::vector(1), &options, &resources)
         .unwrap();
     let error = transform(&map, Mat::from_fn(1, 1, |_, _| 1e3).as_ref(), &resources).unwrap_err();

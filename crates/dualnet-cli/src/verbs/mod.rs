@@ -3,6 +3,7 @@
 pub mod activations;
 pub mod doctor;
 pub mod evaluate;
+pub mod features;
 pub mod fit;
 pub mod kernel;
 pub mod predict;

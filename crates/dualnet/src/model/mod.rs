@@ -23,6 +23,7 @@ pub mod fit;
 pub mod fitted;
 pub mod frame;
 pub mod images;
+mod kernel_map;
 pub mod metrics;
 mod outputs;
 pub mod preprocess;
@@ -43,6 +44,7 @@ pub use images::{
     Augment, Direct, GramSource, ImageModel, ImageOptions, ImagePlan, ImageReport, Images, Whiten, fit_images,
     image_job, pair_seconds, plan_images,
 };
+pub use kernel_map::{KernelMap, MapMethod, MapOptions};
 pub use metrics::Metrics;
 pub use preprocess::{Encoding, InputKind, Preprocess};
 pub use saved::{Parts, SavedModel, Tensor};

@@ -23,6 +23,7 @@ use std::time::Instant;
 use work::{Asked, Work};
 
 pub use net::{read as read_net, read_dense as read_dense_net};
+pub use samples::{Samples, read as read_samples};
 
 /// Compute the exact kernel matrices of a net
 ///

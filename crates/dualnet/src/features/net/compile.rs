@@ -9,7 +9,7 @@ use super::windows::{pooled, positions, windows};
 use super::{NetFeatureOptions, refuse};
 use crate::activation::Activation;
 use crate::error::Result;
-use crate::kernel::{Float, Get};
+use crate::kernel::{Float, KernelKind};
 use crate::net::{Op, Padding};
 use crate::random::Purpose;
 use crate::resources::Resources;
@@ -39,7 +39,7 @@ pub(super) struct Compiler<'a> {
     pub layer: u32,
 }
 
-impl<T: crate::kernel::Float> Chain<T> {
+impl<T: Float> Chain<T> {
     fn new(weights: Weights, grid: Vec<usize>) -> Self {
         let now = (weights.u.len(), weights.w.len());
         let (nodes, local) = (Vec::new(), Vec::new());
@@ -88,9 +88,9 @@ impl Compiler<'_> {
             self.spread(&mut chain, power_of_two(dim / 2), at);
         }
         self.chain(&mut chain, ops, dim)?;
-        let weights = match self.options.get {
-            Get::Nngp => chain.weights.u.clone(),
-            _ => chain.weights.v.iter().chain(&chain.weights.w).copied().collect(),
+        let weights = match self.options.kind {
+            KernelKind::Nngp => chain.weights.u.clone(),
+            KernelKind::Ntk => chain.weights.v.iter().chain(&chain.weights.w).copied().collect(),
         };
         let columns = weights.len();
         let end = if columns <= dim {
@@ -163,7 +163,7 @@ impl Compiler<'_> {
     }
 
     fn tangent(&self) -> bool {
-        self.options.get != Get::Nngp
+        self.options.kind == KernelKind::Ntk
     }
 
     fn affine<T: Float>(&self, chain: &mut Chain<T>, w2: f64, b2: f64, tangent: &crate::net::Tangent) {

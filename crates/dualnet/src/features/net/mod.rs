@@ -18,7 +18,7 @@ mod windows;
 
 use super::{FeatureMap, TILE};
 use crate::error::{Error, Result};
-use crate::kernel::{Float, Get, InputShape};
+use crate::kernel::{Float, InputShape, KernelKind};
 use crate::linalg::{MatMut, MatRef};
 use crate::net::Net;
 use crate::resources::Resources;
@@ -31,8 +31,8 @@ use stage::{Node, Stored};
 /// Which features of a net, and how many.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct NetFeatureOptions {
-    /// [`Get::Nngp`] or [`Get::Ntk`]; [`Get::Both`] counts as NTK.
-    pub get: Get,
+    /// Of which kernel.
+    pub kind: KernelKind,
     /// Number of features, M.
     pub dim: usize,
     /// How directions are drawn.
@@ -41,8 +41,8 @@ pub struct NetFeatureOptions {
 
 impl NetFeatureOptions {
     /// `dim` features of a kernel, by structured projections.
-    pub fn new(get: Get, dim: usize) -> Self {
-        Self { get, dim, projection: ProjectionKind::Structured }
+    pub fn new(kind: KernelKind, dim: usize) -> Self {
+        Self { kind, dim, projection: ProjectionKind::Structured }
     }
 }
 
@@ -61,10 +61,10 @@ impl NetFeatureOptions {
 ///
 /// ```
 /// use dualnet::features::{NetFeatureOptions, NetFeatures, transform};
-/// use dualnet::kernel::{Get, InputShape};
+/// use dualnet::kernel::{InputShape, KernelKind};
 /// use dualnet::{Mat, Resources, net::Net};
 /// let (net, resources) = (Net::parse("fc-relu-2")?, Resources::new(1)?);
-/// let options = NetFeatureOptions::new(Get::Ntk, 2048);
+/// let options = NetFeatureOptions::new(KernelKind::Ntk, 2048);
 /// let map = NetFeatures::draw(&net, &InputShape::vector(2), &options, &resources)?;
 /// let x = Mat::from_vec(2, 2, vec![1.0, 0.0, 0.0, 1.0])?;
 /// let f = transform(&map, x.as_ref(), &resources)?;

@@ -99,7 +99,7 @@ impl Kernel for Sums<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dual::{DynDual, Pair, Precision, dual_of};
+    use crate::dual::{Pair, Precision, dual_of};
     use crate::net::spec::DualChoice;
 
     /// Against the dual at c = 0: k = mean^2 and kdot = slope^2.

@@ -1,0 +1,262 @@
+//! Features of the kernel of a net by one of four methods, with all that is needed to make them again.
+
+use super::invalid;
+use super::saved::{FORMAT, Parts, check_format, damaged, take, tensor};
+use crate::error::Result;
+use crate::features::landmarks::LandmarkMethod;
+use crate::features::{
+    FeatureMap, HomogeneousOptions, HomogeneousSketch, Landmarks, NetFeatureOptions, NetFeatures, NystromFeatures,
+    Root, transform,
+};
+use crate::gram;
+use crate::kernel::{Float, InputShape, KernelKind, NetKernel};
+use crate::linalg::{Mat, MatMut, MatRef};
+use crate::net::Net;
+use crate::random::GENERATOR;
+use crate::resources::Resources;
+use crate::simd::Isa;
+use serde::{Deserialize, Serialize};
+
+/// Landmarks up to which the spectral root is taken: beyond, its 9 k^3 operations on one thread are too many.
+const SPECTRAL: usize = 1536;
+
+/// How features are made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MapMethod {
+    /// [`NetFeatures`]: any net, no data needed, images too.
+    Random,
+    /// [`HomogeneousSketch`]: nets of ReLUs without biases.
+    Sketch,
+    /// [`NystromFeatures`] by rows chosen at random.
+    Nystrom,
+    /// [`NystromFeatures`] by rows chosen by randomly pivoted Cholesky.
+    RpCholesky,
+}
+
+/// What features are wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MapOptions {
+    /// How.
+    pub method: MapMethod,
+    /// Of which kernel.
+    pub kind: KernelKind,
+    /// How many.
+    pub dim: usize,
+}
+
+/// The description in `model.json`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Description {
+    format: u32,
+    version: String,
+    map: MapMethod,
+    kernel: KernelKind,
+    net: serde_json::Value,
+    positions: Vec<usize>,
+    channels: usize,
+    dim: usize,
+    precision: String,
+    seed: u64,
+    generator: u32,
+}
+
+/// A feature map of the NNGP or NTK of a net.
+///
+/// ```
+/// use dualnet::kernel::{InputShape, KernelKind};
+/// use dualnet::model::{KernelMap, MapMethod, MapOptions};
+/// use dualnet::{Mat, Resources, net::Net};
+/// let x = Mat::from_fn(50, 3, |i, j| ((i * (j + 2)) % 7) as f64 - 3.0);
+/// let options = MapOptions { method: MapMethod::RpCholesky, kind: KernelKind::Ntk, dim: 20 };
+/// let (net, resources) = (Net::parse("fc-relu-1")?, Resources::new(1)?);
+/// let map = KernelMap::make(&net, &InputShape::vector(3), options, x.as_ref(), &resources)?;
+/// assert!(map.error(x.as_ref(), 50, &resources)? < 0.02);
+/// # Ok::<(), dualnet::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct KernelMap<T: Float> {
+    map: Map<T>,
+    net: Net,
+    shape: InputShape,
+    options: MapOptions,
+    seed: u64,
+}
+
+#[derive(Debug)]
+enum Map<T: Float> {
+    Net(Box<NetFeatures<T>>),
+    Sketch(Box<HomogeneousSketch<T>>),
+    Nystrom(Box<NystromFeatures<T, NetKernel>>),
+}
+
+impl<T: Float> KernelMap<T> {
+    /// Draws the map, with the seed of `resources`; landmarks are chosen from the rows of `x`.
+    ///
+    /// # Errors
+    /// Those of the method: a layer it has no features of, too few features, no rows to choose landmarks from; memory.
+    pub fn make(
+        net: &Net,
+        shape: &InputShape,
+        options: MapOptions,
+        x: MatRef<'_, T>,
+        resources: &Resources,
+    ) -> Result<Self> {
+        let MapOptions { method, kind, dim } = options;
+        let map = match method {
+            MapMethod::Random | MapMethod::Sketch => Map::draw(net, shape, options, resources)?,
+            MapMethod::Nystrom | MapMethod::RpCholesky => {
+                let how = match method {
+                    MapMethod::Nystrom => LandmarkMethod::Uniform,
+                    _ => LandmarkMethod::rp_cholesky(),
+                };
+                let kernel = NetKernel::new(net, shape)?;
+                let landmarks = Landmarks::choose(&kernel, x, kind, dim, how, resources)?.samples(x)?;
+                let root = if landmarks.rows() <= SPECTRAL { Root::Spectral } else { Root::Triangular };
+                let map = NystromFeatures::new(kernel, kind, landmarks.as_ref(), dim, root, resources)?;
+                Map::Nystrom(Box::new(map))
+            }
+        };
+        Ok(Self { map, net: net.clone(), shape: shape.clone(), options, seed: resources.seed })
+    }
+
+    /// What was asked for.
+    pub fn options(&self) -> &MapOptions {
+        &self.options
+    }
+    /// The net.
+    pub fn net(&self) -> &Net {
+        &self.net
+    }
+    /// What samples look like.
+    pub fn shape(&self) -> &InputShape {
+        &self.shape
+    }
+
+    /// Relative error in the Frobenius norm among up to `most` rows of `x`, spread evenly: |Phi Phi^T - K| / |K|. Cost most^2 / 2 values of the
+    /// exact kernel.
+    ///
+    /// # Errors
+    /// Those of the kernel and of [`transform`].
+    pub fn error(&self, x: MatRef<'_, T>, most: usize, resources: &Resources) -> Result<f64> {
+        let count = x.rows().min(most.max(1));
+        let rows: Vec<usize> = (0..count).map(|i| i * x.rows() / count).collect();
+        let some = x.select_rows(&rows);
+        let kernel = NetKernel::new(&self.net, &self.shape)?;
+        let exact =
+            self.options.kind.matrix(gram::symmetric(&kernel, some.as_ref(), self.options.kind.get(), resources)?)?;
+        let features = transform(self, some.as_ref(), resources)?;
+        let (mut gap, mut size) = (0.0, 0.0);
+        for i in 0..count {
+            for j in 0..count {
+                let product = features.row(i).iter().zip(features.row(j));
+                let product: f64 = product.map(|(a, b)| a.to_f64() * b.to_f64()).sum();
+                gap += (product - exact[(i, j)].to_f64()).powi(2);
+                size += exact[(i, j)].to_f64().powi(2);
+            }
+        }
+        Ok(if size > 0.0 { (gap / size).sqrt() } else { 0.0 })
+    }
+
+    /// Takes the map apart: a drawn one is its seed, landmarks are stored.
+    ///
+    /// # Errors
+    /// None that are known.
+    pub fn to_parts(&self) -> Result<Parts> {
+        let net = serde_json::from_str(&self.net.to_json()).map_err(|e| damaged("net", &e.to_string()))?;
+        let description = Description {
+            format: FORMAT,
+            version: env!("CARGO_PKG_VERSION").into(),
+            map: self.options.method,
+            kernel: self.options.kind,
+            net,
+            positions: self.shape.positions.clone(),
+            channels: self.shape.channels,
+            dim: self.options.dim,
+            precision: T::NAME.into(),
+            seed: self.seed,
+            generator: GENERATOR,
+        };
+        let tensors = match &self.map {
+            Map::Nystrom(map) => vec![
+                tensor("landmarks", map.landmarks().as_ref().cast()),
+                tensor("weights", map.weights().as_ref().cast()),
+            ],
+            _ => Vec::new(),
+        };
+        let json = serde_json::to_value(&description).map_err(|e| damaged("description", &e.to_string()))?;
+        Ok(Parts { json, tensors })
+    }
+
+    /// Puts a map together: the same bits on the same instruction set.
+    ///
+    /// # Errors
+    /// Another format, generator or precision; fields or arrays missing or not what dualnet writes.
+    pub fn from_parts(mut parts: Parts, resources: &Resources) -> Result<Self> {
+        check_format(&parts.json)?;
+        let said: Description =
+            serde_json::from_value(parts.json).map_err(|e| damaged("a feature map", &e.to_string()))?;
+        if said.generator != GENERATOR {
+            let hint = "use the version of dualnet that wrote it";
+            let (expected, found) = (GENERATOR.to_string(), said.generator.to_string());
+            return Err(invalid("the generator of a feature map", &expected, &found, hint));
+        }
+        if said.precision != T::NAME {
+            let hint = "ask for the precision of the map";
+            return Err(invalid("the precision of a feature map", T::NAME, &said.precision, hint));
+        }
+        let net = Net::from_json(&said.net.to_string())?;
+        let shape = InputShape { positions: said.positions, channels: said.channels };
+        let options = MapOptions { method: said.map, kind: said.kernel, dim: said.dim };
+        let map = match said.map {
+            MapMethod::Random | MapMethod::Sketch => {
+                Map::draw(&net, &shape, options, &resources.clone().with_seed(said.seed))?
+            }
+            MapMethod::Nystrom | MapMethod::RpCholesky => {
+                let landmarks = take(&mut parts.tensors, "landmarks", &[None, Some(shape.width())])?;
+                let weights = take(&mut parts.tensors, "weights", &[Some(landmarks.rows()), Some(said.dim)])?;
+                let (landmarks, weights): (Mat<T>, Mat<T>) = (landmarks.as_ref().cast(), weights.as_ref().cast());
+                let kernel = NetKernel::new(&net, &shape)?;
+                let map = NystromFeatures::with_parts(kernel, said.kernel, landmarks, weights, resources)?;
+                Map::Nystrom(Box::new(map))
+            }
+        };
+        Ok(Self { map, net, shape, options, seed: said.seed })
+    }
+}
+
+impl<T: Float> Map<T> {
+    /// What needs no data.
+    fn draw(net: &Net, shape: &InputShape, options: MapOptions, resources: &Resources) -> Result<Self> {
+        let MapOptions { method, kind, dim } = options;
+        if method == MapMethod::Sketch {
+            let sketch = HomogeneousOptions { get: kind.get(), ..HomogeneousOptions::default() };
+            return Ok(Map::Sketch(Box::new(HomogeneousSketch::draw(net, shape.width(), dim, sketch, resources)?)));
+        }
+        let options = NetFeatureOptions::new(kind, dim);
+        Ok(Map::Net(Box::new(NetFeatures::draw(net, shape, &options, resources)?)))
+    }
+
+    fn map(&self) -> &dyn FeatureMap<T> {
+        match self {
+            Map::Net(map) => map.as_ref(),
+            Map::Sketch(map) => map.as_ref(),
+            Map::Nystrom(map) => map.as_ref(),
+        }
+    }
+}
+
+impl<T: Float> FeatureMap<T> for KernelMap<T> {
+    fn inputs(&self) -> usize {
+        self.map.map().inputs()
+    }
+    fn dim(&self) -> usize {
+        self.options.dim
+    }
+    fn scratch(&self) -> usize {
+        self.map.map().scratch()
+    }
+    fn tile(&self, x: MatRef<'_, T>, out: MatMut<'_, T>, scratch: &mut [T], isa: Isa) -> Result<()> {
+        self.map.map().tile(x, out, scratch, isa)
+    }
+}
