@@ -92,7 +92,7 @@ fn what_is_wrong_with_text_is_said_with_its_place() {
     assert!(found.contains("at most 4 columns, found 5"), "{found}");
     let many = "1 1:1 2:2\n".repeat(1000);
     let found = place.text(read(&place, &many, &SparseOptions { max_bytes: 20_000, ..options }));
-    assert!(found.contains("the sparse rows: at least 20008 bytes are needed, the limit is 20000"), "{found}");
+    assert!(found.contains("the sparse rows: at least 20040 bytes are needed, the limit is 20000"), "{found}");
     let long = format!("1 {}", "1".repeat(5000));
     let found = place.text(read(&place, &long, &SparseOptions { max_bytes: 4000, ..options }));
     assert!(found.contains("line 1, column 1: expected a line of at most 4000 bytes"), "{found}");
