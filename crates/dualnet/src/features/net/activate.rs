@@ -9,7 +9,7 @@
 use super::lanes::{Multiply, PAD, Rest, RestOfSlope, Scale, Weigh};
 use super::moments::Moments;
 use super::rows::Rows;
-use super::weights::Weights;
+use super::weights::{Origin, Weights};
 use crate::activation::{Activation, Parity};
 use crate::error::Result;
 use crate::kernel::Float;
@@ -172,8 +172,8 @@ pub(super) fn behind(activation: &Activation, counts: Counts, weights: &mut Weig
     if Activate::<f64>::replaces(activation) {
         *weights = Weights::default();
     }
-    weights.push(1, 1.0, 0.0);
-    weights.push(counts.rest, 1.0 / (counts.rest as f64).sqrt(), 0.0);
+    weights.push(1, 1.0, 0.0, Origin::Mean);
+    weights.push(counts.rest, 1.0 / (counts.rest as f64).sqrt(), 0.0, Origin::Rest);
     weights.push_tangent(counts.tangent, 1.0 / (counts.tangent as f64).sqrt());
     // t' = t kdot: what Phi was in the tangent kernel it remains, times the slope; the new columns of Phi were not in it.
 }

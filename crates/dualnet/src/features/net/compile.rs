@@ -85,7 +85,7 @@ impl Compiler<'_> {
         let mut chain = Chain::new(Weights::input(channels, channels), grid.to_vec());
         if channels > dim / 2 {
             let at = positions(&chain.grid);
-            self.spread(&mut chain, power_of_two(dim / 2), at);
+            self.spread(&mut chain, power_of_two(dim / 2), Vec::new(), at);
         }
         self.chain(&mut chain, ops, dim)?;
         let weights = match self.options.kind {
@@ -256,27 +256,35 @@ impl Compiler<'_> {
             || neighbours.saturating_mul(chain.weights.columns()) <= (budget / 4).max(64)
         {
             chain.close(End::Keep, at);
-            for weights in [&mut chain.weights.u, &mut chain.weights.v, &mut chain.weights.w] {
-                *weights = weights.repeat(neighbours);
-            }
+            chain.weights.repeat(neighbours);
             chain.begin(From::Patches { windows, factor: T::from_f64(factor) });
-            chain.before = (chain.weights.u.len(), chain.weights.w.len());
         } else {
             let most = if self.tangent() { budget / 4 } else { budget / 2 };
-            self.spread(chain, power_of_two(most), at);
-            let room = Room::of(chain.weights.u.len(), chain.weights.w.len());
+            let kept = chain.weights.first(budget / 8 / neighbours);
+            let columns = self.spread(chain, power_of_two(most), kept, at);
             let layer = self.next_layer();
-            chain.begin(From::Signed(Signed::draw(windows, factor, room, layer, self.resources)));
+            let signed = Signed::draw(windows, factor, columns, layer, &mut chain.weights, self.resources);
+            chain.begin(From::Signed(signed));
         }
         chain.grid = behind;
     }
 
-    fn spread<T: Float>(&mut self, chain: &mut Chain<T>, most: usize, positions: usize) {
+    /// Gives the columns that there are behind: of Phi, of Psi, and of Phi kept as they are.
+    fn spread<T: Float>(
+        &mut self,
+        chain: &mut Chain<T>,
+        most: usize,
+        kept: Vec<usize>,
+        positions: usize,
+    ) -> (usize, usize, usize) {
         let fit = |columns: usize| most.min(power_of_two(columns.next_power_of_two()));
-        let (phi, psi) = (fit(chain.weights.u.len()), fit(chain.weights.columns()));
+        let others = chain.weights.u.len() - kept.len();
+        let widths = (fit(others), fit(others + chain.weights.w.len()));
         let layer = self.next_layer();
-        let spread = Spread::draw(phi, psi, layer, &mut chain.weights, self.resources);
+        let spread = Spread::draw(widths, kept, layer, &mut chain.weights, self.resources);
+        let columns = (spread.phi, spread.psi, spread.kept.len());
         chain.close(End::Spread(spread), positions);
+        columns
     }
 
     fn pool<T: Float>(&self, chain: &mut Chain<T>, goes: Vec<Vec<(usize, f64)>>, behind: Vec<usize>) {

@@ -9,20 +9,21 @@
 use super::activate::padded;
 use super::lanes::{Add, PAD};
 use super::rows::{Room, Rows};
-use super::weights::Weights;
+use super::weights::{Origin, Weights};
 use crate::error::Result;
 use crate::kernel::Float;
 use crate::random::{Draws, Purpose};
 use crate::resources::Resources;
 use crate::simd::Isa;
 use crate::transform::fwht;
-use std::ops::Range;
 
 #[derive(Clone, Debug)]
 pub(super) struct Spread<T> {
     /// Columns that come out, powers of two; of Psi there may be none.
     pub phi: usize,
     pub psi: usize,
+    /// Columns of Phi that stand behind the others as they are.
+    pub kept: Vec<usize>,
     /// Signs times weights of Phi for Phi, and of Phi and Psi for Psi.
     own: Vec<T>,
     rest: Vec<T>,
@@ -36,35 +37,40 @@ fn signs(count: usize, purpose: Purpose, seed: u64, index: u64) -> impl Iterator
 }
 
 impl<T: Float> Spread<T> {
-    /// To `phi` columns of Phi and, where any are left for it, `psi` of Psi. The weights become 1, but that Phi keeps its share in the tangent
-    /// kernel.
-    pub(super) fn draw(phi: usize, psi: usize, layer: u32, weights: &mut Weights, resources: &Resources) -> Self {
+    /// To `phi` columns of Phi and, where any are left for it, `psi` of Psi; the columns `kept` of Phi remain as they are. The weights of the
+    /// others become 1, but that Phi keeps its share in the tangent kernel.
+    pub(super) fn draw(
+        (phi, psi): (usize, usize),
+        kept: Vec<usize>,
+        layer: u32,
+        weights: &mut Weights,
+        resources: &Resources,
+    ) -> Self {
         let purpose = Purpose::NET_SPREAD.at_layer(layer);
-        let signs = |count, index| signs(count, purpose, resources.seed, index);
-        let (share, rest) = weights.share();
+        let (share, mut rest) = weights.share(&kept);
+        let mut own = weights.u.clone();
+        kept.iter().for_each(|&i| (own[i], rest[i]) = (0.0, 0.0));
         let psi = if weights.w.is_empty() && rest.iter().all(|&w| w == 0.0) { 0 } else { psi };
         let scaled = |weights: &[f64], rows: usize, index| {
             let factor = 1.0 / (rows.max(1) as f64).sqrt();
-            padded(
-                signs(weights.len(), index).zip(weights).map(|(s, w)| s * w * factor).collect::<Vec<_>>().into_iter(),
-            )
+            let signs = signs(weights.len(), purpose, resources.seed, index);
+            padded(signs.zip(weights).map(|(s, w)| s * w * factor))
         };
-        let spread = Self {
-            phi,
-            psi,
-            own: scaled(&weights.u, phi, 0),
-            rest: scaled(&rest, psi, 1),
-            tangent: scaled(&weights.w, psi, 2),
-        };
-        *weights = Weights { u: vec![1.0; phi], v: vec![share; phi], w: vec![1.0; psi] };
-        spread
+        let (own, rest, tangent) = (scaled(&own, phi, 0), scaled(&rest, psi, 1), scaled(&weights.w, psi, 2));
+        let mut behind = Weights::default();
+        behind.push(phi, 1.0, share, Origin::Rest);
+        kept.iter().for_each(|&i| behind.push(1, weights.u[i], weights.v[i], weights.origins[i]));
+        behind.push_tangent(psi, 1.0);
+        *weights = behind;
+        Self { phi, psi, kept, own, rest, tangent }
     }
 
     /// Row `i` into `out`, of the room of the columns that come out.
     pub(super) fn apply(&self, rows: &mut Rows<'_, T>, i: usize, out: &mut [T], isa: Isa) -> Result<()> {
         out.fill(T::default());
-        let (out_phi, out_psi) = out.split_at_mut(Room::of(self.phi, self.psi).phi);
+        let (out_phi, out_psi) = out.split_at_mut(Room::of(self.phi + self.kept.len(), self.psi).phi);
         let (phi, psi) = rows.row(i);
+        out_phi[self.phi..].iter_mut().zip(&self.kept).for_each(|(out, &column)| *out = phi[column]);
         fold(phi, &self.own, &mut out_phi[..self.phi], isa);
         fwht(&mut out_phi[..self.phi], isa)?;
         if self.psi > 0 {
@@ -87,30 +93,55 @@ fn fold<T: Float>(x: &[T], weights: &[T], out: &mut [T], isa: Isa) {
 /// What a position behind takes from those before it, by number of the neighbour; a neighbour may be outside.
 pub(super) type Windows = Vec<Vec<Option<usize>>>;
 
-/// Sums of neighbours with signs.
+/// Sums of neighbours with signs; columns that were kept stand beside each other.
 #[derive(Clone, Debug)]
 pub(super) struct Signed<T> {
     pub windows: Windows,
-    /// For each neighbour, a row of signs times the factor.
+    factor: T,
+    /// Columns that are added up, of Phi and of Psi, and those of Phi that are not.
+    phi: usize,
+    psi: usize,
+    kept: usize,
+    /// For each neighbour, a row of signs times the factor: for Phi, then for Psi.
     signs: Vec<T>,
-    width: usize,
 }
 
 impl<T: Float> Signed<T> {
-    pub(super) fn draw(windows: Windows, factor: f64, room: Room, layer: u32, resources: &Resources) -> Self {
+    /// For columns behind `spread`; changes the weights to those of the sums.
+    pub(super) fn draw(
+        windows: Windows,
+        factor: f64,
+        (phi, psi, kept): (usize, usize, usize),
+        layer: u32,
+        weights: &mut Weights,
+        resources: &Resources,
+    ) -> Self {
         let purpose = Purpose::NET_NEIGHBOURS.at_layer(layer);
-        let (neighbours, width) = (windows.iter().map(Vec::len).max().unwrap_or(0), room.width());
-        let row = |d: usize| signs(width, purpose, resources.seed, d as u64).map(|s| T::from_f64(s * factor));
-        Self { windows, signs: (0..neighbours).flat_map(row).collect(), width }
+        let neighbours = windows.iter().map(Vec::len).max().unwrap_or(0);
+        let row = |d: usize| signs(phi + psi, purpose, resources.seed, d as u64).map(|s| T::from_f64(s * factor));
+        let mut beside = Weights {
+            u: weights.u.split_off(phi),
+            v: weights.v.split_off(phi),
+            w: Vec::new(),
+            origins: weights.origins.split_off(phi),
+        };
+        beside.repeat(neighbours);
+        weights.append(&beside);
+        Self { windows, factor: T::from_f64(factor), phi, psi, kept, signs: (0..neighbours).flat_map(row).collect() }
     }
 
-    /// `part` of row `at` of the positions behind, from `stored`, whole rows.
-    pub(super) fn gather(&self, stored: &[T], at: usize, part: Range<usize>, out: &mut [T], isa: Isa) {
-        let width = self.width;
-        for (d, from) in self.windows[at].iter().enumerate() {
-            if let Some(from) = from {
-                let (x, weights) = (&stored[from * width..][part.clone()], &self.signs[d * width..][part.clone()]);
-                isa.run(Add { x, weights, out: &mut out[..part.len()] });
+    /// Row `at` of the positions behind, from `stored`, whole rows; `phi` and `psi` are zeros.
+    pub(super) fn gather(&self, stored: &[T], at: usize, phi: &mut [T], psi: &mut [T], isa: Isa) {
+        let room = Room::of(self.phi + self.kept, self.psi);
+        let signs = self.signs.chunks_exact(self.phi + self.psi);
+        for (d, (from, signs)) in self.windows[at].iter().zip(signs).enumerate() {
+            let Some(from) = from else { continue };
+            let (x, y) = stored[from * room.width()..][..room.width()].split_at(room.phi);
+            isa.run(Add { x: &x[..self.phi], weights: signs, out: &mut phi[..self.phi] });
+            isa.run(Add { x: &y[..self.psi], weights: &signs[self.phi..], out: &mut psi[..self.psi] });
+            let beside = &mut phi[self.phi + d * self.kept..][..self.kept];
+            for (out, x) in beside.iter_mut().zip(&x[self.phi..]) {
+                *out = T::from_f64(x.to_f64() * self.factor.to_f64());
             }
         }
     }

@@ -205,10 +205,8 @@ impl<T: Float> Stage<T> {
             }
             From::Signed(signed) => {
                 for i in 0..rows.len() {
-                    // The room of a chunk may be larger than that of what is stored.
                     let (to_phi, to_psi) = rows.row(i);
-                    signed.gather(&stored.data, first + i, 0..room.phi, to_phi, isa);
-                    signed.gather(&stored.data, first + i, room.phi..room.width(), to_psi, isa);
+                    signed.gather(&stored.data, first + i, to_phi, to_psi, isa);
                 }
             }
         }
