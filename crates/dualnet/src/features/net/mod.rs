@@ -137,22 +137,48 @@ impl<T: Float> FeatureMap<T> for NetFeatures<T> {
     }
     fn tile(&self, x: MatRef<'_, T>, mut out: MatMut<'_, T>, _: &mut [T], isa: Isa) -> Result<()> {
         let mut memory = Memory::default();
-        let together = self.together;
-        for first in (0..TILE).step_by(together) {
-            let room = Room::of(self.channels, 0);
-            let mut data = memory.zeros(together * self.positions * room.width());
-            let mut rows = Rows::new(&mut data, room, self.channels, 0);
-            let samples = (first..first + together).flat_map(|i| x.row(i).chunks_exact(self.channels));
-            for (i, values) in samples.enumerate() {
-                rows.row(i).0[..self.channels].copy_from_slice(values);
+        let mut of_zeros: Option<usize> = None;
+        for first in (0..TILE).step_by(self.together) {
+            // Padding: equal images have equal features, and an image takes milliseconds.
+            let zeros = self.together == 1 && x.row(first).iter().all(|value| *value == T::default());
+            match of_zeros.filter(|_| zeros) {
+                Some(known) => {
+                    let row = out.rb().row(known).to_vec();
+                    out.row_mut(first).copy_from_slice(&row);
+                }
+                None => self.samples(x, first, &mut out, &mut memory, isa)?,
             }
-            let end = stage::run(&self.nodes, Stored { data, phi: self.channels, psi: 0 }, &mut memory, isa)?;
-            let width = end.room().width();
-            for (i, row) in end.data.chunks_exact(width).enumerate() {
-                out.row_mut(first + i).copy_from_slice(&row[..self.options.dim]);
+            if zeros {
+                of_zeros.get_or_insert(first);
             }
-            memory.reuse(end.data);
         }
+        Ok(())
+    }
+}
+
+impl<T: Float> NetFeatures<T> {
+    /// Maps the samples from row `first` on that go through together.
+    fn samples(
+        &self,
+        x: MatRef<'_, T>,
+        first: usize,
+        out: &mut MatMut<'_, T>,
+        memory: &mut Memory<T>,
+        isa: Isa,
+    ) -> Result<()> {
+        let room = Room::of(self.channels, 0);
+        let mut data = memory.zeros(self.together * self.positions * room.width());
+        let mut rows = Rows::new(&mut data, room, self.channels, 0);
+        let values = (first..first + self.together).flat_map(|i| x.row(i).chunks_exact(self.channels));
+        for (i, values) in values.enumerate() {
+            rows.row(i).0[..self.channels].copy_from_slice(values);
+        }
+        let end = stage::run(&self.nodes, Stored { data, phi: self.channels, psi: 0 }, memory, isa)?;
+        let width = end.room().width();
+        for (i, row) in end.data.chunks_exact(width).enumerate() {
+            out.row_mut(first + i).copy_from_slice(&row[..self.options.dim]);
+        }
+        memory.reuse(end.data);
         Ok(())
     }
 }
