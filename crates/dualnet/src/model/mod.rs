@@ -8,7 +8,7 @@
 //! let frame = Frame::new(vec![Column { name: "x".into(), values: Values::Numbers(x) }])?;
 //! let target = Target::from_columns(&[Column { name: "y".into(), values: Values::Numbers(y) }], None)?;
 //! let fitted = fit(&frame, &target, &FitOptions::default(), &Resources::new(1)?)?;
-//! assert!(fitted.report().loo.r2.unwrap() > 0.999);
+//! assert!(fitted.report().loo.as_ref().and_then(|m| m.r2).unwrap() > 0.999);
 //! # Ok::<(), dualnet::Error>(())
 //! ```
 
@@ -16,25 +16,32 @@ pub mod batches;
 pub mod bins;
 pub mod bundled;
 pub mod candidates;
+mod compare;
 pub mod dates;
+pub mod embedded;
+mod embedding;
 mod exact;
 mod features;
 pub mod fit;
 pub mod fitted;
 pub mod frame;
 pub mod images;
+pub mod method;
 pub mod metrics;
 mod outputs;
+pub mod pcg;
 pub mod preprocess;
+pub mod primal;
 pub mod saved;
 pub mod target;
 mod units;
 
 pub use batches::{Batches, InMemory};
 pub use bins::Bins;
-pub use bundled::{BundledOptions, FeatureReport, fit_bundled, plan_bundled};
+pub use bundled::{BundledOptions, fit_bundled, plan_bundled};
 pub use candidates::{Candidate, KernelChoice, KernelKind, NetChoice, candidates};
 pub use dates::looks_like_dates;
+pub use embedded::{EmbeddedFit, EmbeddedOptions, KernelMap, fit_embedded, plan_embedded};
 pub use features::FeaturePrecision;
 pub use fit::{FitOptions, Plan, Report, Tried, fit, plan, shuffled};
 pub use fitted::{Intervals, Model, Prediction};
@@ -43,8 +50,11 @@ pub use images::{
     Augment, Direct, GramSource, ImageModel, ImageOptions, ImagePlan, ImageReport, Images, Whiten, fit_images,
     image_job, pair_seconds, plan_images,
 };
+pub use method::{Chosen, Limits, Method, MethodPlan, Obstacle, auto_methods, choose_method};
 pub use metrics::Metrics;
+pub use pcg::{IterativeReport, KernelTiles, LambdaReport, PcgOptions, PcgPlan, fit_pcg, plan_pcg};
 pub use preprocess::{Encoding, InputKind, Preprocess};
+pub use primal::{FeatureReport, TowerReport};
 pub use saved::{Parts, SavedModel, Tensor};
 pub use target::{Target, Task};
 
