@@ -67,12 +67,7 @@ struct Nystrom {
     rank: usize,
 }
 
-fn nystrom<T: Float>(
-    candidate: &Candidate,
-    x: MatRef<'_, f64>,
-    dim: usize,
-    resources: &Resources,
-) -> Result<Nystrom> {
+fn nystrom<T: Float>(candidate: &Candidate, x: MatRef<'_, f64>, dim: usize, resources: &Resources) -> Result<Nystrom> {
     let kernel = DenseKernel::new(&candidate.net, x.cols())?;
     let x = x.cast::<T>();
     let method = LandmarkMethod::rp_cholesky();

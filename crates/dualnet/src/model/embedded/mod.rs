@@ -77,7 +77,8 @@ impl EmbeddedFit {
         let Choice { candidate, preprocess, tried, compared_rows, .. } =
             choose(data, &compared, &options.choice, &units, resources)?;
         let x = preprocess.apply(&sample.frame)?;
-        let Mapped { embedding, map, landmarks, rank } = Mapped::new(&candidate, &x, &sample, rows, options, resources)?;
+        let Mapped { embedding, map, landmarks, rank } =
+            Mapped::new(&candidate, &x, &sample, rows, options, resources)?;
         let error = kernel_error::measure(&candidate, &map, &x, landmarks.as_deref(), resources)?;
         let features = FeatureReport {
             dim: embedding.dim(),

@@ -80,7 +80,7 @@ pub fn fit_pcg(frame: &Frame, target: &Target, options: &PcgOptions, resources: 
     let y = standardised(target, &units)?;
     let held = held_out(rows, resources.seed);
     let task = Task { candidate: &choice.candidate, x: &x, y: &y, held: &held, plan: &plan };
-    let mut solved = task.solve(&options.lambdas(choice.lambda, &plan, rows), options.tolerance, resources)?;
+    let mut solved = task.solve(&options.lambdas(choice.lambda, &plan), options, resources)?;
     restore(&mut solved.fit, &units);
     assemble(frame, target, (choice, x), (solved, &held, &plan), resources)
 }

@@ -7,18 +7,20 @@ use crate::model::features::FeaturePrecision;
 use crate::model::fit::{FitOptions, pair_flops, path_flops};
 use crate::model::invalid;
 use crate::resources::Resources;
-use crate::ridge::iterative::{KeptTriangle, NystromPreconditioner, OnTheFly};
+use crate::ridge::iterative::{EarlyStop, KeptTriangle, NystromPreconditioner, OnTheFly};
 use serde::{Deserialize, Serialize};
 
 /// Up to so many rows tiles are in double precision by default.
 const DOUBLE_ROWS: usize = 8192;
 /// Landmarks of the preconditioner: so many for the root of the number of rows, and at most.
-const LANDMARKS_ROOT: f64 = 4.0;
+const LANDMARKS_ROOT: f64 = 6.0;
 const MOST_LANDMARKS: usize = 4096;
 /// Share of the memory that the factor of the preconditioner may take: one part in so many.
 const FACTOR_SHARE: u64 = 8;
+/// Steps without a better error of the rows held out that end a lambda.
+const PATIENCE: usize = 8;
 /// Steps that a fit takes in all, for estimates.
-const STEPS: f64 = 80.0;
+const STEPS: f64 = 60.0;
 /// What a flop of a product with a kernel that is kept takes against those of a matrix product: it is bound by memory.
 const KEPT_SLOWNESS: f64 = 4.0;
 
@@ -31,13 +33,21 @@ pub struct PcgOptions {
     pub precision: Option<FeaturePrecision>,
     /// A lambda has converged when the residual of every output is this share of its targets.
     pub tolerance: f64,
-    /// Columns of the preconditioner; `None`: about four times the root of the rows, as far as there is memory.
+    /// Whether the rows held out may end a lambda before that.
+    pub early_stop: EarlyStop,
+    /// Columns of the preconditioner; `None`: about six times the root of the rows, as far as there is memory.
     pub landmarks: Option<usize>,
 }
 
 impl Default for PcgOptions {
     fn default() -> Self {
-        Self { choice: FitOptions::default(), precision: None, tolerance: 1e-3, landmarks: None }
+        Self {
+            choice: FitOptions::default(),
+            precision: None,
+            tolerance: 1e-3,
+            early_stop: EarlyStop::Patience(PATIENCE),
+            landmarks: None,
+        }
     }
 }
 
@@ -135,19 +145,24 @@ fn landmarks(rows: usize, wide: u64, options: &PcgOptions, memory: Option<u64>) 
 
 impl PcgOptions {
     /// Lambdas to solve, falling: those of the options near the best of the rows compared, `proposed`, as far as the precision allows.
-    pub(super) fn lambdas(&self, proposed: f64, plan: &PcgPlan, rows: usize) -> Vec<f64> {
-        /// Above and below the proposal, as factors: more rows want less of it.
-        const ABOVE: f64 = 4.0;
-        const BELOW: f64 = 0.02;
-        let least = least_lambda(plan.precision, rows);
-        let near = |l: &f64| *l <= ABOVE * proposed && *l >= BELOW * proposed;
-        let mut lambdas: Vec<f64> = self.choice.lambdas.iter().copied().filter(near).map(|l| l.max(least)).collect();
-        if lambdas.is_empty() {
-            lambdas.push(proposed.max(least));
+    ///
+    /// About decades, from far above, where convergence is fast, down to a little below: the error is flat near its minimum.
+    pub(super) fn lambdas(&self, proposed: f64, plan: &PcgPlan) -> Vec<f64> {
+        const ABOVE: f64 = 200.0;
+        const BELOW: f64 = 0.05;
+        const STEP: f64 = 5.0;
+        let least = least_lambda(plan.precision, plan.rows);
+        let proposed = proposed.max(least);
+        let mut near: Vec<f64> = self.choice.lambdas.iter().map(|l| l.max(least)).collect();
+        near.retain(|l| (BELOW * proposed..=ABOVE * proposed).contains(l));
+        near.sort_by(|a, b| b.total_cmp(a));
+        let mut lambdas: Vec<f64> = Vec::new();
+        for lambda in near {
+            if lambdas.last().is_none_or(|last| *last >= STEP * lambda) {
+                lambdas.push(lambda);
+            }
         }
-        lambdas.sort_by(|a, b| b.total_cmp(a));
-        lambdas.dedup();
-        lambdas
+        if lambdas.is_empty() { vec![proposed] } else { lambdas }
     }
 }
 

@@ -1,6 +1,6 @@
 //! The iteration itself: landmarks, preconditioner, kernel matrix, path of lambdas.
 
-use super::options::{KernelTiles, PcgPlan};
+use super::options::{KernelTiles, PcgOptions, PcgPlan};
 use crate::error::Result;
 use crate::features::landmarks::{LandmarkMethod, Landmarks};
 use crate::kernel::{DenseKernel, Float, Kernel};
@@ -10,8 +10,8 @@ use crate::model::features::FeaturePrecision;
 use crate::model::invalid;
 use crate::resources::Resources;
 use crate::ridge::iterative::{
-    IterativeFit, IterativeOptions, KernelOperator, KeptTriangle, NystromPreconditioner, OnTheFly, Plain, Preconditioner,
-    fit,
+    IterativeFit, IterativeOptions, KeptTriangle, KernelOperator, NystromPreconditioner, OnTheFly, Plain,
+    Preconditioner, fit,
 };
 
 /// What is solved.
@@ -35,14 +35,14 @@ pub(super) struct Solved {
 
 impl Task<'_> {
     /// Falling `lambdas`, chosen by the rows held out, and the fit to all rows.
-    pub fn solve(&self, lambdas: &[f64], tolerance: f64, resources: &Resources) -> Result<Solved> {
+    pub fn solve(&self, lambdas: &[f64], options: &PcgOptions, resources: &Resources) -> Result<Solved> {
         match self.plan.precision {
-            FeaturePrecision::F32 => self.run::<f32>(lambdas, tolerance, resources),
-            FeaturePrecision::F64 => self.run::<f64>(lambdas, tolerance, resources),
+            FeaturePrecision::F32 => self.run::<f32>(lambdas, options, resources),
+            FeaturePrecision::F64 => self.run::<f64>(lambdas, options, resources),
         }
     }
 
-    fn run<T: Float>(&self, lambdas: &[f64], tolerance: f64, resources: &Resources) -> Result<Solved> {
+    fn run<T: Float>(&self, lambdas: &[f64], options: &PcgOptions, resources: &Resources) -> Result<Solved> {
         let kernel = DenseKernel::new(&self.candidate.net, self.x.cols())?;
         let get = self.candidate.kernel.get();
         let x = self.x.as_ref().cast::<T>();
@@ -54,13 +54,14 @@ impl Task<'_> {
         let (mut preconditioner, rank) = self.preconditioner(&kernel, &x, shift, resources)?;
         drop(x);
         let mut solve = |operator: &dyn KernelOperator| {
-            let options = IterativeOptions {
+            let told = IterativeOptions {
                 lambdas: lambdas.to_vec(),
-                tolerance,
+                tolerance: options.tolerance,
+                early_stop: options.early_stop,
                 holdout: self.held.to_vec(),
                 ..IterativeOptions::default()
             };
-            fit(operator, self.y.as_ref(), preconditioner.as_mut(), &options, resources)
+            fit(operator, self.y.as_ref(), preconditioner.as_mut(), &told, resources)
         };
         let fit = match self.plan.tiles {
             KernelTiles::Kept => solve(&KeptTriangle::new(&kernel, &samples, get, resources)?)?,
