@@ -73,8 +73,7 @@ fn every_way_learns_and_predicts_new_images() {
         assert_eq!((report.n_train, report.shape.as_slice(), report.candidates.len()), (60, &[6, 6, 1][..], 2));
         assert!(report.candidates[0].loo_mse <= report.candidates[1].loo_mse);
         assert_eq!(report.kernel, report.candidates[0].kernel);
-        let (loo, test) =
-            (report.loo.as_ref().unwrap().accuracy.unwrap(), model.evaluate(&new, &truth, &one()).unwrap().0);
+        let (loo, test) = (report.loo.accuracy.unwrap(), model.evaluate(&new, &truth, &one()).unwrap().0);
         assert!(loo >= 0.9 && test.accuracy.unwrap() >= 0.9, "{whiten:?} {augment:?}: {loo} {test:?}");
         // What is fitted to images and their flips takes both for the same.
         let (a, b) = (&new, &flipped(&new));

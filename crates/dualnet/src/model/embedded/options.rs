@@ -3,7 +3,7 @@
 use crate::error::Result;
 use crate::model::candidates::candidates;
 use crate::model::features::FeaturePrecision;
-use crate::model::fit::{FitOptions, pair_flops, path_flops};
+use crate::model::fit::{FitOptions, pair_flops, path_bytes, path_flops};
 use crate::model::{invalid, primal};
 
 /// Features of which kind.
@@ -104,10 +104,13 @@ pub fn plan_embedded(rows: usize, columns: usize, outputs: usize, options: &Embe
         KernelMap::Nystrom => {
             let among = landmark_rows(primal::sample_rows(rows, columns), dim, wide, None);
             let chosen = among as f64 * m * (pair + m);
-            // Each candidate's decomposition, then kernel matrix, roots and weights of the landmarks.
-            let bytes = dim as u64 * (among.min(2 * dim) as u64 * wide + 24 * dim as u64 + 8 * columns as u64);
+            // Kernel matrix, roots and weights of the landmarks. The decomposition that finds them takes what memory there is, and is gone
+            // before the sums are taken.
+            let bytes = dim as u64 * (dim as u64 * (wide + 24) + 8 * columns as u64);
             (bytes, n * m * (pair + 2.0 * m) + chosen + 12.0 * m.powi(3))
         }
     };
-    Ok((bytes.saturating_add(drawn), comparing + map + flops))
+    // Candidates are compared before any of it is there.
+    let bytes = bytes.saturating_add(drawn).max(path_bytes(compared, outputs, choice.lambdas.len()));
+    Ok((bytes, comparing + map + flops))
 }

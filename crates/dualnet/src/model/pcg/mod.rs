@@ -28,10 +28,10 @@ use solve::{Solved, Task};
 
 /// Least rows of a fit: one has to be held out, and two stay.
 const LEAST_ROWS: usize = 3;
-/// One row in so many is held out, at most [`MOST_HELD`], and not fewer than [`FEW_HELD`] where that is a third of the rows.
+/// One row in so many is held out, at most [`MOST_HELD`]. Probabilities are calibrated on these: not fewer than [`FEW_HELD`], or a third of the rows.
 const HELD: usize = 10;
 const MOST_HELD: usize = 5000;
-const FEW_HELD: usize = 50;
+const FEW_HELD: usize = 500;
 
 /// Fits a model to the rows of `frame` and their `target`.
 ///

@@ -4,7 +4,7 @@ use crate::error::Result;
 use crate::kernel::{DenseKernel, Float, Get};
 use crate::model::candidates::candidates;
 use crate::model::features::FeaturePrecision;
-use crate::model::fit::{FitOptions, pair_flops, path_flops};
+use crate::model::fit::{FitOptions, pair_flops, path_bytes, path_flops};
 use crate::model::invalid;
 use crate::resources::Resources;
 use crate::ridge::iterative::{EarlyStop, KeptTriangle, NystromPreconditioner, OnTheFly};
@@ -12,15 +12,16 @@ use serde::{Deserialize, Serialize};
 
 /// Up to so many rows tiles are in double precision by default.
 const DOUBLE_ROWS: usize = 8192;
-/// Landmarks of the preconditioner: so many for the root of the number of rows, and at most.
+/// Landmarks of the preconditioner: so many for the root of the number of rows, at least (they cost next to nothing), and at most.
 const LANDMARKS_ROOT: f64 = 6.0;
+const LEAST_LANDMARKS: usize = 1024;
 const MOST_LANDMARKS: usize = 4096;
 /// Share of the memory that the factor of the preconditioner may take: one part in so many.
 const FACTOR_SHARE: u64 = 8;
 /// Steps without a better error of the rows held out that end a lambda.
-const PATIENCE: usize = 8;
+const PATIENCE: usize = 12;
 /// Steps that a fit takes in all, for estimates.
-const STEPS: f64 = 60.0;
+const STEPS: f64 = 80.0;
 /// What a flop of a product with a kernel that is kept takes against those of a matrix product: it is bound by memory.
 const KEPT_SLOWNESS: f64 = 4.0;
 
@@ -35,7 +36,7 @@ pub struct PcgOptions {
     pub tolerance: f64,
     /// Whether the rows held out may end a lambda before that.
     pub early_stop: EarlyStop,
-    /// Columns of the preconditioner; `None`: about six times the root of the rows, as far as there is memory.
+    /// Columns of the preconditioner; `None`: about six times the root of the rows, at least 1,024, as far as there is memory.
     pub landmarks: Option<usize>,
 }
 
@@ -114,6 +115,8 @@ fn plan<T: Float>(
     // The rows in the precision of the kernel, as they are and prepared; one more time while landmarks are chosen.
     let samples = 3 * crate::kernel::Kernel::<T>::samples_bytes(&kernel, rows) / 2;
     let base = arrays.saturating_add(factor).saturating_add(samples);
+    // Candidates are compared before any of it but the frame is there.
+    let compared = path_bytes(choice.compared(rows), outputs, choice.lambdas.len()).saturating_add(arrays);
     let one = Resources::new(1)?;
     let kept = base.saturating_add(KeptTriangle::<T>::plan(&kernel, rows, outputs, Get::Ntk, &one));
     let fits = memory.is_none_or(|limit| kept <= limit);
@@ -133,28 +136,31 @@ fn plan<T: Float>(
         KernelTiles::Computed => STEPS * (values + product),
     };
     let preconditioner = 4.0 * n * k * k + 10.0 * k.powi(3) + STEPS * 8.0 * n * k * c;
+    let bytes = bytes.max(compared);
     Ok(PcgPlan { rows, landmarks, tiles, precision, bytes, flops: comparing + matrix + preconditioner })
 }
 
 /// Columns of the preconditioner.
 fn landmarks(rows: usize, wide: u64, options: &PcgOptions, memory: Option<u64>) -> usize {
     let room = memory.map_or(u64::MAX, |m| m / FACTOR_SHARE / (2 * wide * rows as u64).max(1));
-    let wanted = options.landmarks.unwrap_or((LANDMARKS_ROOT * (rows as f64).sqrt()) as usize);
+    let wanted = options.landmarks.unwrap_or(LEAST_LANDMARKS.max((LANDMARKS_ROOT * (rows as f64).sqrt()) as usize));
     wanted.min(MOST_LANDMARKS).min(usize::try_from(room).unwrap_or(usize::MAX)).clamp(1, rows.max(1))
 }
 
 impl PcgOptions {
     /// Lambdas to solve, falling: those of the options near the best of the rows compared, `proposed`, as far as the precision allows.
     ///
-    /// About decades, from far above, where convergence is fast, down to a little below: the error is flat near its minimum.
+    /// Decades, from far above, where convergence is fast, down to a little below: the error is flat near its minimum, and a small lambda is
+    /// solved in few steps only from the solution of a larger one.
     pub(super) fn lambdas(&self, proposed: f64, plan: &PcgPlan) -> Vec<f64> {
-        const ABOVE: f64 = 200.0;
+        const ABOVE: f64 = 20.0;
+        const EASY: f64 = 1e-2;
         const BELOW: f64 = 0.05;
         const STEP: f64 = 5.0;
         let least = least_lambda(plan.precision, plan.rows);
         let proposed = proposed.max(least);
         let mut near: Vec<f64> = self.choice.lambdas.iter().map(|l| l.max(least)).collect();
-        near.retain(|l| (BELOW * proposed..=ABOVE * proposed).contains(l));
+        near.retain(|l| (BELOW * proposed..=(ABOVE * proposed).max(1.01 * EASY)).contains(l));
         near.sort_by(|a, b| b.total_cmp(a));
         let mut lambdas: Vec<f64> = Vec::new();
         for lambda in near {
