@@ -30,7 +30,7 @@ fn every_method_fits_saves_and_predicts() {
         assert_eq!(timeless(report.clone()), timeless(place.json(&format!("{line} --threads 2"))), "{method}");
         match method {
             "pcg" => {
-                assert!(report["loo"].is_null() && report["iterative"]["holdout"]["rows"] == 133, "{report}");
+                assert!(report["loo"].is_null() && report["iterative"]["holdout"]["rows"] == 80, "{report}");
                 assert!(report["iterative"]["refit"]["residual"].as_f64().unwrap() < 0.1, "{report}");
             }
             _ => {

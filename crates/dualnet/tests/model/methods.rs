@@ -71,7 +71,7 @@ fn numbers_are_nearly_as_good_as_by_the_exact_fit() {
     assert!(metrics.r2.unwrap() > exact - 0.005, "{exact} {metrics:?}");
     assert!((0.84..0.96).contains(&coverage.unwrap()), "{coverage:?}");
     let held = by_pcg.report().iterative.as_ref().unwrap();
-    assert!((held.holdout.r2.unwrap() - metrics.r2.unwrap()).abs() < 0.04 && held.holdout_rows == 334, "{held:?}");
+    assert!((held.holdout.r2.unwrap() - metrics.r2.unwrap()).abs() < 0.04 && held.holdout_rows == 100, "{held:?}");
     for (map, margin) in MAPS.into_iter().zip([0.08, 0.015]) {
         let model = embedded(&x, &y, &features(map, 512, choice.clone()), &one());
         let (metrics, coverage) = r2(&model);
@@ -98,7 +98,8 @@ fn classes_are_nearly_as_good_as_by_the_exact_fit() {
     for model in models {
         let (metrics, name) = (judge(&model), &model.report().method);
         assert!(metrics.accuracy.unwrap() > exact.accuracy.unwrap() - 0.01, "{name}: {exact:?} {metrics:?}");
-        assert!(metrics.log_loss.unwrap() < exact.log_loss.unwrap() + 0.06, "{name}: {exact:?} {metrics:?}");
+        // A hundred rows held out, smoothed as few rows are, vouch for less certainty than all left out one at a time.
+        assert!(metrics.log_loss.unwrap() < exact.log_loss.unwrap() + 0.13, "{name}: {exact:?} {metrics:?}");
     }
 }
 
