@@ -7,6 +7,7 @@ use dualnet::Resources;
 use dualnet_io::model_folder;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Options of every verb.
 #[derive(Args, Clone)]
@@ -93,6 +94,23 @@ fn parse_size(text: &str) -> std::result::Result<u64, String> {
     }
 }
 
+/// `90s`, `5m`, `2h`, `1.5d`; a number alone counts seconds.
+pub fn parse_duration(text: &str) -> std::result::Result<Duration, String> {
+    let refuse = || "expected a duration above zero, such as 90s, 5m or 2h".to_string();
+    let text = text.trim();
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = match &text[digits.len()..] {
+        "" | "s" => 1.0,
+        "m" => 60.0,
+        "h" => 3600.0,
+        "d" => 86_400.0,
+        _ => return Err(refuse()),
+    };
+    let number: f64 = digits.trim().parse().map_err(|_| refuse())?;
+    let seconds = number * unit;
+    if seconds > 0.0 { Duration::try_from_secs_f64(seconds).map_err(|_| refuse()) } else { Err(refuse()) }
+}
+
 /// Memory that can be had without swapping, where the system tells.
 pub fn available_memory() -> Option<u64> {
     let text = std::fs::read_to_string("/proc/meminfo").ok()?;
@@ -147,7 +165,17 @@ pub fn check_output(path: &Path, output: Output) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::parse_size;
+    use super::{parse_duration, parse_size};
+
+    #[test]
+    fn durations() {
+        let seconds = |text| parse_duration(text).map(|d| d.as_secs_f64());
+        assert_eq!([seconds("90s"), seconds("5m"), seconds("2h")], [Ok(90.0), Ok(300.0), Ok(7200.0)]);
+        assert_eq!([seconds("1.5d"), seconds("12")], [Ok(129_600.0), Ok(12.0)]);
+        for bad in ["", "m", "-1m", "0s", "5 minutes", "5M", "nan", "1e300h", "infs"] {
+            assert!(parse_duration(bad).is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn sizes() {

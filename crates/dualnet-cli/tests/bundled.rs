@@ -34,8 +34,6 @@ fn the_report_says_what_was_fitted() {
     }
     let text = place.ok(&format!("fit n.csv {NET} --directions orthogonal --precision f32")).out;
     assert!(text.contains("bundled:relu-1-64 (orthogonal directions, f32,"), "{text}");
-    let chosen = place.json("fit n.csv --method features");
-    assert_eq!([&chosen["method"], &chosen["net"]], ["features", "bundled:relu-1-512"]);
 }
 
 #[test]
@@ -79,7 +77,6 @@ fn what_cannot_be_is_refused_with_a_reason() {
         ("fit n.csv --net bundled:rleu-1-10", "relu"),
         ("fit n.csv --net bundled:relu-1-10 --method exact", "features"),
         ("fit n.csv --net bundled:relu-1-10 --kernel ntk", "nngp"),
-        ("fit n.csv --net fc-relu-2 --method features", "bundled"),
         ("fit n.csv --precision f32", "--precision"),
         ("fit n.csv --net bundled:relu-1-4000 --memory 20M", "bytes"),
         ("fit . --net bundled:relu-1-10 --read file", "folder"),

@@ -25,6 +25,10 @@ impl Purpose {
     pub const FREQUENCIES: Purpose = Purpose(4);
     /// Rows chosen from data.
     pub const ROWS: Purpose = Purpose(5);
+    /// Rows that are held out of a fit to judge it.
+    pub const HOLDOUT: Purpose = Purpose(6);
+    /// Rows that an approximation of a kernel is measured on.
+    pub const PROBE: Purpose = Purpose(7);
     /// Rows proposed as landmarks.
     pub const LANDMARKS: Purpose = Purpose(8);
     /// Whether proposals are accepted.

@@ -9,7 +9,7 @@ use crate::verbs::kernel::{Samples, read_net, read_samples};
 use clap::{Args, ValueEnum};
 use dualnet::features::transform;
 use dualnet::kernel::KernelKind;
-use dualnet::model::{KernelMap, MapMethod, MapOptions, Parts, Tensor};
+use dualnet::model::{MapMethod, MapOptions, NetMap, Parts, Tensor};
 use dualnet::net::Net;
 use dualnet::{Mat, Resources};
 use dualnet_io::{FloatKind, Options, model_folder, npz};
@@ -151,7 +151,7 @@ impl Features {
     }
 
     /// Maps that exist, if a folder with some was named.
-    fn saved<T: Number>(&self, resources: &Resources) -> Result<Vec<KernelMap<T>>> {
+    fn saved<T: Number>(&self, resources: &Resources) -> Result<Vec<NetMap<T>>> {
         let Some(folder) = self.map.as_ref().filter(|folder| folder.exists()) else { return Ok(Vec::new()) };
         if !folder.join(model_folder::JSON).is_file() {
             return Err(no_maps(Some(folder)));
@@ -160,16 +160,16 @@ impl Features {
         let mut maps = Vec::new();
         for kind in [KernelKind::Nngp, KernelKind::Ntk] {
             if let Some(parts) = taken(&mut all, kind) {
-                maps.push(KernelMap::from_parts(parts, resources).map_err(Error::within(folder))?);
+                maps.push(NetMap::from_parts(parts, resources).map_err(Error::within(folder))?);
             }
         }
         if maps.is_empty() { Err(no_maps(Some(folder))) } else { Ok(maps) }
     }
 
-    fn make<T: Number>(&self, net: &Net, samples: &Samples<T>, resources: &Resources) -> Result<Vec<KernelMap<T>>> {
+    fn make<T: Number>(&self, net: &Net, samples: &Samples<T>, resources: &Resources) -> Result<Vec<NetMap<T>>> {
         let make = |kind| {
             let options = MapOptions { method: self.method.into(), kind, dim: self.dim };
-            KernelMap::make(net, &samples.shape, options, samples.x.as_ref(), resources)
+            NetMap::make(net, &samples.shape, options, samples.x.as_ref(), resources)
         };
         let wanted = |kind: &KernelKind| match kind {
             KernelKind::Nngp => self.get.contains(&Wanted::Nngp),
@@ -180,7 +180,7 @@ impl Features {
     }
 
     /// Refuses samples and a net that the map was not made for.
-    fn check<T: Number>(&self, map: &KernelMap<T>, net: &Net, samples: &Samples<T>) -> Result<()> {
+    fn check<T: Number>(&self, map: &NetMap<T>, net: &Net, samples: &Samples<T>) -> Result<()> {
         let folder = || self.map.as_ref().map_or_else(|| "the map".into(), |folder| folder.display().to_string());
         if map.shape() != &samples.shape {
             let expected = format!("samples of {}, as {} was made for", map.shape(), folder());
@@ -195,7 +195,7 @@ impl Features {
         Ok(())
     }
 
-    fn report<T: Number>(&self, maps: &[KernelMap<T>], samples: &Samples<T>, resources: &Resources) -> Result<Value> {
+    fn report<T: Number>(&self, maps: &[NetMap<T>], samples: &Samples<T>, resources: &Resources) -> Result<Value> {
         let most = if samples.shape.positions.is_empty() { PROBE.0 } else { PROBE.1 };
         let mut errors = serde_json::Map::new();
         for map in maps {
@@ -217,7 +217,7 @@ impl Features {
 
     fn plan<T: Number>(
         &self,
-        maps: &[KernelMap<T>],
+        maps: &[NetMap<T>],
         samples: &Samples<T>,
         mut report: Value,
         resources: &Resources,
@@ -259,7 +259,7 @@ fn sentence(report: &Value) -> String {
     format!("{rows}, {} features by {method}; relative error: {}", report["dim"], errors.join(", "))
 }
 
-fn bytes<T: Number>(maps: &[KernelMap<T>], rows: usize) -> u64 {
+fn bytes<T: Number>(maps: &[NetMap<T>], rows: usize) -> u64 {
     maps.iter().map(|map| (map.options().dim * rows * size_of::<T>()) as u64).sum()
 }
 
@@ -270,7 +270,7 @@ fn no_maps(folder: Option<&Path>) -> Error {
 }
 
 /// One folder for all maps: their descriptions under `maps`, their arrays by kernel.
-fn save<T: Number>(folder: &Path, maps: &[KernelMap<T>]) -> Result<()> {
+fn save<T: Number>(folder: &Path, maps: &[NetMap<T>]) -> Result<()> {
     let (mut descriptions, mut tensors) = (serde_json::Map::new(), Vec::new());
     for map in maps {
         let (parts, kind) = (map.to_parts()?, map.options().kind.name());
@@ -292,7 +292,7 @@ fn taken(all: &mut Parts, kind: KernelKind) -> Option<Parts> {
 }
 
 /// Features band by band, so that only one band of them is in memory.
-fn write<T: Number>(path: &Path, maps: &[KernelMap<T>], x: &Mat<T>, resources: &Resources) -> Result<()> {
+fn write<T: Number>(path: &Path, maps: &[NetMap<T>], x: &Mat<T>, resources: &Resources) -> Result<()> {
     let shapes: Vec<[usize; 2]> = maps.iter().map(|map| [x.rows(), map.options().dim]).collect();
     let heads: Vec<(&str, &[usize], FloatKind)> =
         maps.iter().zip(&shapes).map(|(map, shape)| (map.options().kind.name(), &shape[..], T::KIND)).collect();

@@ -1,11 +1,10 @@
-//! A solution in the primal: f(x) = intercept + Phi(x) Theta, Phi the tower of a bundled net.
+//! A solution in the primal: f(x) = intercept + Phi(x) Theta, Phi the tower of a bundled net or features of the kernel of a net.
 
-use super::invalid;
+use super::embedding::{Embedding, check_generator};
 use crate::error::Result;
 use crate::features::{FeatureMap, TILE, transform_into};
 use crate::kernel::Float;
 use crate::linalg::{Mat, MatRef, affine};
-use crate::random::GENERATOR;
 use crate::resources::Resources;
 use crate::snnk::{BundledNet, Directions, TowerOptions, bundled_tower};
 use serde::{Deserialize, Serialize};
@@ -24,6 +23,16 @@ pub enum FeaturePrecision {
     F64,
 }
 
+impl FeaturePrecision {
+    /// Bytes of a number.
+    pub(super) fn bytes(self) -> u64 {
+        match self {
+            FeaturePrecision::F32 => 4,
+            FeaturePrecision::F64 => 8,
+        }
+    }
+}
+
 /// All that a tower is drawn from: the same description gives the same bits on the same instruction set.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct TowerDescription {
@@ -36,7 +45,7 @@ pub(super) struct TowerDescription {
     pub generator: u32,
 }
 
-/// A tower in the precision of its description.
+/// A feature map in the precision of its description.
 #[derive(Clone, Debug)]
 pub(super) enum Map {
     F32(Arc<dyn FeatureMap<f32>>),
@@ -46,11 +55,7 @@ pub(super) enum Map {
 impl TowerDescription {
     /// Draws the tower for preprocessed rows of which `anchors` are some.
     pub fn draw(&self, anchors: MatRef<'_, f64>, resources: &Resources) -> Result<Map> {
-        if self.generator != GENERATOR {
-            let (expected, found) = (GENERATOR.to_string(), self.generator.to_string());
-            let hint = "use the version of dualnet that wrote the model";
-            return Err(invalid("the generator of the tower", &expected, &found, hint));
-        }
+        check_generator(self.generator, "the tower")?;
         let options = TowerOptions { directions: self.directions, scale: self.scale };
         let seeded = resources.clone().with_seed(self.seed);
         Ok(match self.precision {
@@ -60,12 +65,10 @@ impl TowerDescription {
     }
 }
 
-/// A tower and the matrix on top of it.
+/// A feature map and the matrix on top of it.
 #[derive(Clone, Debug)]
 pub(super) struct Features {
-    pub tower: TowerDescription,
-    /// Preprocessed training rows that the tower is drawn from.
-    pub anchors: Mat<f64>,
+    pub embedding: Embedding,
     pub map: Map,
     /// (m, outputs).
     pub theta: Mat<f64>,

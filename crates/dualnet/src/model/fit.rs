@@ -3,21 +3,24 @@
 //! The criterion is the leave-one-out mean squared error, also for classes (one-hot, centred): by accuracy the choice was worse on
 //! the 57 tables of bench/tables.py. Beyond [`FitOptions::all_rows`] rows the candidates are compared on a random part.
 
-use super::bundled::FeatureReport;
 use super::candidates::{Candidate, KernelChoice, KernelKind, NetChoice, candidates};
+use super::compare::{Compared, compare};
 use super::exact::Exact;
 use super::fitted::{Model, Solution as Solved};
 use super::frame::Frame;
 use super::invalid;
 use super::metrics::Metrics;
 use super::outputs::Outputs;
+use super::pcg::IterativeReport;
 use super::preprocess::{Encoding, Preprocess};
+use super::primal::FeatureReport;
 use super::target::{Target, Task};
 use super::units::{Unit, standardised, units};
 use crate::error::Result;
 use crate::gram;
 use crate::kernel::DenseKernel;
 use crate::linalg::{Mat, MatRef};
+use crate::random::Draws;
 use crate::resources::Resources;
 use crate::ridge::{DualFit, DualOptions, DualPath, PathPoint, Width, best, default_path};
 use rand_chacha::ChaCha8Rng;
@@ -89,18 +92,19 @@ pub struct Report {
     pub kernel: KernelKind,
     /// Encoding chosen.
     pub encoding: Encoding,
-    /// How it was solved.
+    /// How it was solved: `exact`, `features`, `nystrom` or `pcg`.
     pub method: String,
     /// Lambda, in units of the mean diagonal of the kernel.
     pub lambda: f64,
-    /// Exact leave-one-out metrics, of `loo_rows` rows.
-    pub loo: Metrics,
-    /// Rows that were left out one at a time: all of them, or a random part for a bundled net of many rows.
+    /// Exact leave-one-out metrics, of `loo_rows` rows; `None` for conjugate gradients, which are judged by rows held out.
+    pub loo: Option<Metrics>,
+    /// Rows that were left out one at a time: all of them, a random part for features of many rows, none for conjugate gradients.
     #[serde(default)]
     pub loo_rows: usize,
-    /// Effective number of parameters.
-    pub degrees_of_freedom: f64,
-    /// Estimate of the condition number of the regularised kernel; absent for a bundled net.
+    /// Effective number of parameters; absent for conjugate gradients.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub degrees_of_freedom: Option<f64>,
+    /// Estimate of the condition number of the regularised kernel, of exact fits.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub condition: Option<f64>,
     /// What had to be added to lambda for a stable solution, in the same units; absent: nothing.
@@ -112,9 +116,12 @@ pub struct Report {
     pub compared_rows: usize,
     /// Columns left out, with the reason.
     pub dropped: Vec<(String, String)>,
-    /// What a bundled net is made of; absent for an exact fit.
+    /// The features of a fit in the primal.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub features: Option<FeatureReport>,
+    /// What conjugate gradients did.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub iterative: Option<IterativeReport>,
 }
 
 /// What a fit will take.
@@ -159,6 +166,19 @@ pub(super) fn path_bytes(rows: usize, outputs: usize, steps: usize) -> u64 {
     square.saturating_add(side.saturating_mul(steps).saturating_mul(each).saturating_mul(8))
 }
 
+impl FitOptions {
+    /// Rows that candidates are compared on where the fit itself is not exact: even one, for its lambda.
+    pub(super) fn compared(&self, rows: usize) -> usize {
+        if rows > self.all_rows { self.some_rows.min(rows) } else { rows }
+    }
+}
+
+/// Operations of a pair of rows of `columns` columns, for the deepest net of a list.
+pub(super) fn pair_flops(list: &[Candidate], columns: usize) -> f64 {
+    let layers = |c: &Candidate| c.net.ops(columns.max(1)).map_or(0, |ops| ops.len());
+    2.0 * columns as f64 + 25.0 * list.iter().map(layers).max().unwrap_or(0) as f64
+}
+
 /// One candidate is compared with none: its path is that of all rows.
 fn compared_rows(rows: usize, candidates: usize, options: &FitOptions) -> usize {
     if rows > options.all_rows && candidates > 1 { options.some_rows.min(rows) } else { rows }
@@ -182,49 +202,32 @@ pub fn fit(frame: &Frame, target: &Target, options: &FitOptions, resources: &Res
     let y = standardised(target, &units)?;
     let encodings: Vec<Encoding> = prepared.iter().map(|(p, _)| p.encoding()).collect();
     let list = candidates(&options.net, options.kernel, &encodings)?;
-    let compared = draw(rows, compared_rows(rows, list.len(), options), target, resources.seed);
-    let mut tried = Vec::with_capacity(list.len());
-    let mut winner: Option<(usize, f64, Option<Solution>)> = None;
-    for (k, candidate) in list.iter().enumerate() {
-        let stage = if list.len() > 1 { "choosing" } else { "solving" };
-        resources.progress.update(stage, k as u64, list.len() as u64);
-        let x = input(&prepared, candidate);
-        let solution = match &compared {
-            None => solve(candidate, x.as_ref(), y.as_ref(), options, resources)?,
-            Some(some) => {
-                let (x, y) = (x.as_ref().select_rows(some), y.as_ref().select_rows(some));
-                solve(candidate, x.as_ref(), y.as_ref(), options, resources)?
-            }
-        };
-        let point = solution.point();
-        tried.push((k, point.lambda, point.mse));
-        if winner.as_ref().is_none_or(|(_, mse, _)| point.mse < *mse) {
-            winner = Some((k, point.mse, compared.is_none().then_some(solution)));
+    let some = draw(rows, compared_rows(rows, list.len(), options), target, resources.seed);
+    let inputs = || prepared.iter().map(|(p, x)| (p.encoding(), x.as_ref()));
+    let Compared { best, solution, tried } = match &some {
+        None => compare(&list, &inputs().collect::<Vec<_>>(), y.as_ref(), options, resources)?,
+        Some(some) => {
+            let parts: Vec<_> = inputs().map(|(encoding, x)| (encoding, x.select_rows(some))).collect();
+            let parts: Vec<_> = parts.iter().map(|(encoding, x)| (*encoding, x.as_ref())).collect();
+            compare(&list, &parts, y.as_ref().select_rows(some).as_ref(), options, resources)?
         }
-    }
-    let (k, _, solution) = winner.unwrap_or((0, f64::INFINITY, None));
-    let candidate = &list[k];
-    let x = input(&prepared, candidate);
-    let solution = match solution {
-        Some(solution) => solution,
-        None => {
+    };
+    let candidate = &list[best];
+    let at = encodings.iter().position(|&e| e == candidate.encoding).unwrap_or(0);
+    let solution = match &some {
+        None => solution,
+        Some(_) => {
+            // The path of the rows compared goes before that of all is made.
+            drop(solution);
             resources.progress.update("solving", 0, 1);
-            solve(candidate, x.as_ref(), y.as_ref(), options, resources)?
+            solve(candidate, prepared[at].1.as_ref(), y.as_ref(), options, resources)?
         }
     };
     let mut fitted = solution.path.fit(solution.point().lambda, resources)?;
     restore(&mut fitted, &units);
     resources.progress.update("solving", 1, 1);
 
-    tried.sort_by(|a, b| a.2.total_cmp(&b.2));
-    let describe = |&(k, lambda, loo_mse): &(usize, f64, f64)| Tried {
-        net: list[k].name.clone(),
-        kernel: list[k].kernel,
-        encoding: list[k].encoding,
-        lambda,
-        loo_mse,
-    };
-    let (preprocess, x) = prepared.swap_remove(encodings.iter().position(|&e| e == candidate.encoding).unwrap_or(0));
+    let (preprocess, x) = prepared.swap_remove(at);
     let report = Report {
         task: target.task(),
         n_train: rows,
@@ -236,15 +239,16 @@ pub fn fit(frame: &Frame, target: &Target, options: &FitOptions, resources: &Res
         encoding: candidate.encoding,
         method: "exact".into(),
         lambda: fitted.point.lambda,
-        loo: Metrics::default(),
+        loo: None,
         loo_rows: rows,
-        degrees_of_freedom: fitted.point.degrees_of_freedom,
+        degrees_of_freedom: Some(fitted.point.degrees_of_freedom),
         condition: Some(fitted.point.condition),
         jitter: fitted.point.jitter.map(|j| j.added),
-        candidates: tried.iter().map(describe).collect(),
-        compared_rows: compared.as_ref().map_or(rows, Vec::len),
+        candidates: tried,
+        compared_rows: some.as_ref().map_or(rows, Vec::len),
         dropped: preprocess.dropped().to_vec(),
         features: None,
+        iterative: None,
     };
     assemble(candidate, preprocess, x, target, fitted, report, resources)
 }
@@ -259,7 +263,7 @@ fn assemble(
     resources: &Resources,
 ) -> Result<Model> {
     let (outputs, metrics) = Outputs::of_fit(target, &fitted, Width::Posterior, resources)?;
-    report.loo = metrics;
+    report.loo = Some(metrics);
     let exact = Exact {
         net: candidate.net.clone(),
         kernel: candidate.kernel,
@@ -308,11 +312,6 @@ pub(super) fn check(rows: usize, target: &Target) -> Result<()> {
     target.check()
 }
 
-fn input<'a>(prepared: &'a [(Preprocess, Mat<f64>)], candidate: &Candidate) -> &'a Mat<f64> {
-    let at = prepared.iter().position(|(p, _)| p.encoding() == candidate.encoding);
-    &prepared[at.unwrap_or(0)].1
-}
-
 /// The numbers below `rows` in random order, the same for a seed on every platform.
 pub fn shuffled(rows: usize, seed: u64) -> Vec<usize> {
     let mut order: Vec<usize> = (0..rows).collect();
@@ -322,6 +321,16 @@ pub fn shuffled(rows: usize, seed: u64) -> Vec<usize> {
         order.swap(i, (random.next_u64() % (i as u64 + 1)) as usize);
     }
     order
+}
+
+/// `wanted` of the rows, all where there are fewer, in the order they were drawn.
+pub(super) fn some_of(mut rows: Vec<usize>, wanted: usize, mut draws: Draws) -> Vec<usize> {
+    let (count, wanted) = (rows.len(), wanted.min(rows.len()));
+    for i in 0..wanted {
+        rows.swap(i, i + draws.below(count - i));
+    }
+    rows.truncate(wanted);
+    rows
 }
 
 /// A random part of the rows in ascending order; `None`: all. Classes keep at least two members where they have them.
@@ -376,7 +385,7 @@ pub(super) fn kernel_matrix(
     kind.matrix(gram::symmetric(&kernel, x, kind.get(), resources)?)
 }
 
-fn solve(
+pub(super) fn solve(
     candidate: &Candidate,
     x: MatRef<'_, f64>,
     y: MatRef<'_, f64>,

@@ -22,7 +22,7 @@ const BATCH: usize = 4096;
 pub(super) enum Solution {
     /// In the dual, by the kernel of a net.
     Exact(Box<Exact>),
-    /// In the primal, by the features of a bundled net.
+    /// In the primal, by the features of a bundled net or of the kernel of a net.
     Features(Box<Features>),
 }
 
@@ -65,7 +65,7 @@ pub struct Intervals {
 }
 
 impl Model {
-    /// What was fitted, and how good it is by leave-one-out.
+    /// What was fitted, and how good it is on rows left out.
     pub fn report(&self) -> &Report {
         &self.report
     }

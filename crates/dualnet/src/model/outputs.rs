@@ -33,6 +33,32 @@ impl Outputs {
         Ok((Outputs::Classes { name: name.into(), labels: labels.to_vec(), calibration }, metrics))
     }
 
+    /// Of a target, and predictions by models that did not see the rows they are for: intervals have the same width everywhere. `noise`: what was
+    /// added to the diagonal. With the metrics of these rows.
+    pub fn of_left_out(
+        target: &Target,
+        predictions: &Mat<f64>,
+        noise: f64,
+        resources: &Resources,
+    ) -> Result<(Self, Metrics)> {
+        let (names, values) = match target {
+            Target::Classes { name, labels, codes } => {
+                return Self::of_classes((name, labels, codes), predictions, resources);
+            }
+            Target::Numbers { names, values } => (names.clone(), values),
+        };
+        let residuals = |j: usize| {
+            let each = |i: usize| (values[(i, j)] - predictions[(i, j)]).abs();
+            let mut all: Vec<f64> = (0..predictions.rows()).map(each).collect();
+            all.sort_by(f64::total_cmp);
+            all
+        };
+        let residuals = (0..predictions.cols()).map(residuals).collect();
+        let intervals = IntervalCalibration::from_parts(Width::Constant, residuals, noise)?;
+        let metrics = Metrics::numbers(predictions.as_ref(), values.as_ref())?;
+        Ok((Outputs::Numbers { names, intervals }, metrics))
+    }
+
     /// Of a target that was fitted to in the dual; with the metrics of its rows left out. `width`: of the intervals of numbers.
     pub fn of_fit(target: &Target, fit: &DualFit, width: Width, resources: &Resources) -> Result<(Self, Metrics)> {
         let loo = &fit.point.loo;

@@ -1,8 +1,9 @@
 //! A model as a description and named arrays, for whoever stores them.
 
 use super::candidates::KernelKind;
+use super::embedding::{Embedding, NetDraw};
 use super::exact::Exact;
-use super::features::{Features, TowerDescription};
+use super::features::{FeaturePrecision, Features, TowerDescription};
 use super::fit::Report;
 use super::fitted::{Model, Solution};
 use super::images::ImageModel;
@@ -18,8 +19,8 @@ use crate::ridge::{Calibration, IntervalCalibration, Width};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-/// Version of the description: 1 had exact models alone, 2 no models of images.
-pub(super) const FORMAT: u32 = 3;
+/// Version of the description: 1 had exact models alone, 2 no models of images, 3 no features of kernels and no conjugate gradients.
+pub(super) const FORMAT: u32 = 4;
 
 /// A named array.
 #[derive(Clone, Debug, PartialEq)]
@@ -54,12 +55,21 @@ struct Description {
     report: Report,
 }
 
-/// Its fields stand beside the others; which of the two it is follows from the fields, as in format 1.
+/// Its fields stand beside the others; which of them it is follows from the fields, as in format 1. A model by conjugate gradients is
+/// one of the first.
 #[derive(Serialize)]
 #[serde(untagged)]
 enum SolutionDescription {
     Exact { net: serde_json::Value, kernel: KernelKind },
-    Features { tower: TowerDescription },
+    Tower { tower: TowerDescription },
+    Net { net: serde_json::Value, kernel: KernelKind, net_features: NetDraw },
+    Nystrom { net: serde_json::Value, kernel: KernelKind, nystrom: NystromDescription },
+}
+
+/// What is told of Nystrom features beside their arrays.
+#[derive(Serialize, Deserialize)]
+struct NystromDescription {
+    precision: FeaturePrecision,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -73,16 +83,16 @@ impl Model {
     /// Takes the model apart. Putting the parts together gives the same bits.
     pub fn to_parts(&self) -> Result<Parts> {
         let (target, extra) = target_parts(&self.outputs)?;
-        let (solution, lambda_absolute, [first, second]) = match &self.solution {
+        let (solution, lambda_absolute, mut tensors) = match &self.solution {
             Solution::Exact(exact) => {
-                let net = serde_json::from_str(&exact.net.to_json()).map_err(|e| damaged("net", &e.to_string()))?;
-                let arrays = [tensor("x", exact.x.clone()), tensor("coefficients", exact.coefficients.clone())];
-                (SolutionDescription::Exact { net, kernel: exact.kernel }, exact.lambda_absolute, arrays)
+                let arrays = vec![tensor("x", exact.x.clone()), tensor("coefficients", exact.coefficients.clone())];
+                let (net, kernel) = (net_value(&exact.net)?, exact.kernel);
+                (SolutionDescription::Exact { net, kernel }, exact.lambda_absolute, arrays)
             }
             Solution::Features(features) => {
-                let arrays = [tensor("anchors", features.anchors.clone()), tensor("theta", features.theta.clone())];
-                let tower = features.tower.clone();
-                (SolutionDescription::Features { tower }, features.lambda_absolute, arrays)
+                let (description, mut arrays) = embedding_parts(&features.embedding)?;
+                arrays.push(tensor("theta", features.theta.clone()));
+                (description, features.lambda_absolute, arrays)
             }
         };
         let description = Description {
@@ -94,7 +104,7 @@ impl Model {
             lambda_absolute,
             report: self.report.clone(),
         };
-        let tensors = vec![first, second, vector("intercept", &self.intercept), extra];
+        tensors.extend([vector("intercept", &self.intercept), extra]);
         let json = serde_json::to_value(&description).map_err(|e| damaged("description", &e.to_string()))?;
         Ok(Parts { json, tensors })
     }
@@ -118,15 +128,16 @@ impl Model {
         let mut tensors = parts.tensors;
         let intercept = take(&mut tensors, "intercept", &[None])?.into_vec();
         let width = preprocess.width();
-        let solution = match parts.json.get("tower") {
-            None => exact(&fields, (width, intercept.len()), lambda_absolute, &mut tensors)?,
-            Some(_) => features(&fields, (width, intercept.len()), lambda_absolute, &mut tensors, resources)?,
+        let has = |name| parts.json.get(name).is_some();
+        let solution = match ["tower", "net_features", "nystrom"].into_iter().any(has) {
+            false => exact(&fields, (width, intercept.len()), lambda_absolute, &mut tensors)?,
+            true => features(&fields, (width, intercept.len()), lambda_absolute, &mut tensors, resources)?,
         };
         let outputs =
             outputs(fields.get("target")?, (rows(&solution), intercept.len()), lambda_absolute, &mut tensors)?;
         no_more(&tensors)?;
         let mut report: Report = fields.get("report")?;
-        if report.loo_rows == 0 {
+        if report.loo_rows == 0 && report.loo.is_some() {
             // Format 1 left all rows out and did not say so.
             report.loo_rows = report.n_train;
         }
@@ -189,13 +200,29 @@ fn exact(
     let n = x.rows();
     expect(n >= 2, "array x of the model", "at least two rows", &n.to_string())?;
     let coefficients = take(tensors, "coefficients", &[Some(n), Some(k)])?;
-    let net = Net::from_json(&fields.get::<serde_json::Value>("net")?.to_string())?;
-    DenseKernel::new(&net, width)?;
-    let kernel = fields.get("kernel")?;
+    let (net, kernel) = (net(fields, width)?, fields.get("kernel")?);
     Ok(Solution::Exact(Box::new(Exact { net, kernel, x, coefficients, lambda_absolute })))
 }
 
-/// A solution in features, whose tower is drawn again.
+/// A feature map's description, and its arrays.
+fn embedding_parts(embedding: &Embedding) -> Result<(SolutionDescription, Vec<Tensor>)> {
+    Ok(match embedding {
+        Embedding::Tower { tower, anchors } => {
+            (SolutionDescription::Tower { tower: tower.clone() }, vec![tensor("anchors", anchors.clone())])
+        }
+        Embedding::Net { net, kernel, drawn } => {
+            let net = net_value(net)?;
+            (SolutionDescription::Net { net, kernel: *kernel, net_features: drawn.clone() }, Vec::new())
+        }
+        Embedding::Nystrom { net, kernel, precision, landmarks, weights } => {
+            let (net, nystrom) = (net_value(net)?, NystromDescription { precision: *precision });
+            let arrays = vec![tensor("landmarks", landmarks.clone()), tensor("weights", weights.clone())];
+            (SolutionDescription::Nystrom { net, kernel: *kernel, nystrom }, arrays)
+        }
+    })
+}
+
+/// A solution in features, which are drawn again.
 fn features(
     fields: &Fields<'_>,
     (width, k): (usize, usize),
@@ -203,12 +230,42 @@ fn features(
     tensors: &mut Vec<Tensor>,
     resources: &Resources,
 ) -> Result<Solution> {
-    let tower: TowerDescription = fields.get("tower")?;
-    let anchors = take(tensors, "anchors", &[None, Some(width)])?;
-    expect(anchors.rows() >= 2, "array anchors of the model", "at least two rows", &anchors.rows().to_string())?;
-    let theta = take(tensors, "theta", &[Some(tower.net.features), Some(k)])?;
-    let map = tower.draw(anchors.as_ref(), resources)?;
-    Ok(Solution::Features(Box::new(Features { tower, anchors, map, theta, lambda_absolute })))
+    let embedding = if fields.has("tower") {
+        let tower: TowerDescription = fields.get("tower")?;
+        let anchors = take(tensors, "anchors", &[None, Some(width)])?;
+        expect(anchors.rows() >= 2, "array anchors of the model", "at least two rows", &anchors.rows().to_string())?;
+        Embedding::Tower { tower, anchors }
+    } else {
+        let (net, kernel) = (net(fields, width)?, fields.get("kernel")?);
+        if fields.has("net_features") {
+            Embedding::Net { net, kernel, drawn: fields.get("net_features")? }
+        } else {
+            let NystromDescription { precision } = fields.get("nystrom")?;
+            let landmarks = take(tensors, "landmarks", &[None, Some(width)])?;
+            let weights = take(tensors, "weights", &[Some(landmarks.rows()), None])?;
+            for (name, array) in [("landmarks", &landmarks), ("weights", &weights)] {
+                let fits = array.rows() > 0 && array.cols() > 0;
+                expect(fits, &format!("array {name} of the model"), "at least one row and column", "none")?;
+            }
+            Embedding::Nystrom { net, kernel, precision, landmarks, weights }
+        }
+    };
+    // Before anything is drawn: what the description asks for has the size of an array that is there.
+    let theta = take(tensors, "theta", &[Some(embedding.dim()), Some(k)])?;
+    let map = embedding.draw(width, resources)?;
+    Ok(Solution::Features(Box::new(Features { embedding, map, theta, lambda_absolute })))
+}
+
+/// The net of a description, as its file has it.
+fn net_value(net: &Net) -> Result<serde_json::Value> {
+    serde_json::from_str(&net.to_json()).map_err(|e| damaged("net", &e.to_string()))
+}
+
+/// The net of a description, which must read rows of that many columns.
+fn net(fields: &Fields<'_>, width: usize) -> Result<Net> {
+    let net = Net::from_json(&fields.get::<serde_json::Value>("net")?.to_string())?;
+    DenseKernel::new(&net, width)?;
+    Ok(net)
 }
 
 pub(super) fn check_format(json: &serde_json::Value) -> Result<()> {
@@ -232,6 +289,8 @@ pub(super) fn outputs(
             expect(names.len() == k, &place("target names"), &k.to_string(), &names.len().to_string())?;
             let (lambda, found) = (lambda_absolute.to_string(), noise.to_string());
             expect(noise == lambda_absolute, &place("target noise"), &lambda, &found)?;
+            // Of rows held out there are fewer than of training rows.
+            let n = n.filter(|_| width == Width::Posterior);
             let residuals = take(tensors, "residuals", &[Some(k), n])?;
             let residuals = (0..k).map(|j| residuals.row(j).to_vec()).collect();
             Ok(Outputs::Numbers { names, intervals: IntervalCalibration::from_parts(width, residuals, noise)? })
@@ -250,6 +309,10 @@ pub(super) fn outputs(
 pub(super) struct Fields<'a>(pub(super) &'a serde_json::Value);
 
 impl Fields<'_> {
+    fn has(&self, name: &str) -> bool {
+        self.0.get(name).is_some()
+    }
+
     pub(super) fn get<T: DeserializeOwned>(&self, name: &str) -> Result<T> {
         let value = self.0.get(name).ok_or_else(|| damaged(&place(name), "the field is missing"))?;
         T::deserialize(value).map_err(|e| damaged(&place(name), &e.to_string()))

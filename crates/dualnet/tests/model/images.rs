@@ -213,7 +213,7 @@ fn damaged_parts_are_errors() {
         }
     }
     let damages = [
-        ("/format", json!(4)),
+        ("/format", json!(5)),
         ("/kernel", json!("both")),
         ("/net", json!({"layers": ["blur"]})),
         ("/images/positions", json!([6, 7])),
@@ -237,7 +237,7 @@ fn damaged_parts_are_errors() {
 fn models_of_rows_in_older_formats_load() {
     let x = frame(20, 2, 13);
     let model = fit(&x, &wave(&x, 0.1, 13), &single(), &one()).unwrap();
-    for format in [1, 2] {
+    for format in [1, 2, 3] {
         let mut parts = model.to_parts().unwrap();
         parts.json["format"] = json!(format);
         if format == 1 {

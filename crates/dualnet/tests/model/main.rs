@@ -6,6 +6,7 @@ mod data;
 mod fit;
 mod hostile;
 mod images;
+mod methods;
 mod oracle;
 mod predict;
 mod preprocess;

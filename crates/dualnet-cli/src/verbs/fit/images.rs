@@ -55,9 +55,13 @@ impl Fit {
             Err(Error::argument(what, expected, found, "leave it out: nets on images are solved exactly, from memory"))
         };
         match (self.method, self.precision, self.read) {
-            (MethodOption::Features, ..) => refuse("--method", "exact for a net on images", "features"),
+            (MethodOption::Features | MethodOption::Nystrom | MethodOption::Pcg, ..) => {
+                refuse("--method", "exact for a net on images", self.method.name())
+            }
             (_, PrecisionOption::F64, _) => refuse("--precision", "f32 for a net on images", "f64"),
             (.., ReadOption::File) => refuse("--read", "memory for a net on images", "file"),
+            _ if self.time.is_some() => refuse("--time", "no limit for a net on images", "one"),
+            _ if self.features.is_some() => refuse("--features", "a net that reads rows", "a net on images"),
             _ => Ok(Some(ImageOptions {
                 kernel: self.kernel_choice(),
                 whiten: self.whiten.into(),
@@ -185,7 +189,7 @@ impl Fit {
             Task::Regression => format!("predicting   {}\n", model.targets().join(", ")),
         };
         text += &described(report);
-        text += &self.closing(report.task, (report.n_train, &report.loo), tested, seconds);
+        text += &self.closing(report.task, Some(("leave-one-out", report.n_train, &report.loo)), tested, seconds);
         output::print(&text)
     }
 }

@@ -3,23 +3,21 @@
 mod images;
 mod job;
 mod load;
+mod method;
 mod plan;
 mod report;
 mod streamed;
 
 use crate::error::{Error, Result};
-use crate::options::{Common, MissingOption, Output, check_output};
+use crate::options::{Common, MissingOption, Output, check_output, parse_duration};
 use crate::output;
-use crate::verbs::kernel::read_dense_net;
 use clap::{Args, ValueEnum};
-use dualnet::activation::Activation;
+use dualnet::Resources;
 use dualnet::model::{
-    Augment, BundledOptions, Encoding, FeaturePrecision, FitOptions, Frame, InMemory, KernelChoice, KernelKind,
-    NetChoice, Target, Task, Whiten, fit, fit_bundled, plan,
+    Augment, Batches, EmbeddedFit, Encoding, InMemory, Method, Model, Task, Whiten, fit, fit_bundled, fit_pcg,
 };
-use dualnet::snnk::{BundledNet, Directions};
 use std::path::PathBuf;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use load::Loaded;
 pub use report::{metric_names, metric_row, metrics_json};
@@ -32,8 +30,11 @@ pub use report::{metric_names, metric_row, metrics_json};
 ///
 /// Cost: for n rows, 8/3 n^3 operations for the solution and as much for each candidate compared (beyond 1,200 rows on 800 of
 /// them); memory 28 n^2 bytes. On two cores 2,400 rows take some seconds; 20,000 need 11 GB and about ten minutes.
-/// A bundled net of m features takes about n m^2 operations and 24 m^2 bytes instead, whatever n: 60,000 rows and 4,096
-/// features take some ten seconds. --dry-run tells before.
+///
+/// More rows than that: --method pcg solves for the same kernel by conjugate gradients, with 2 n^2 bytes (60,000 images: 8 GB and some minutes);
+/// it is judged by rows held out, not by leave-one-out. --method nystrom and features take m features of the kernel, those of m chosen
+/// training rows or random ones: about n m^2 operations and 24 m^2 bytes, whatever n, and so does a bundled net of m features. auto takes the
+/// first of exact, pcg, nystrom and features that --memory and --time allow, and says why. --dry-run tells before.
 ///
 /// Images keep their shape for nets over positions, such as --net myrtle-5, and with --augment or --whiten; other nets see them
 /// flattened. Cost: n^2/2 pairs of images, about 1.5 ms each for 32 x 32 pixels and myrtle-5, and twice that with flips; --dry-run measures.
@@ -70,15 +71,21 @@ pub struct Fit {
     /// Which kernel of the net
     #[arg(long, default_value = "auto")]
     kernel: KernelOption,
-    /// How to solve: exact by the kernel of the net, features by those of a bundled net; auto: as the net says, and features where
-    /// an exact fit does not fit the memory
+    /// How to solve: exact by a decomposition of the kernel matrix; pcg: the same kernel by conjugate gradients; nystrom and features: by features
+    /// of the kernel (of a bundled net: its own); auto: the first of these that --memory and --time allow
     #[arg(long, default_value = "auto")]
     method: MethodOption,
+    /// Time that the fit may be expected to take, such as 90s, 5m or 2h
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    time: Option<Duration>,
+    /// Number of features of --method features or nystrom; default: a quarter of the rows, 512 to 4096, fewer where time or memory end
+    #[arg(long, value_name = "M")]
+    features: Option<usize>,
     /// Where the directions of a bundled net come from: differences of training rows, or random draws; auto: pairs or orthogonal, by
     /// leave-one-out
     #[arg(long, value_name = "KIND", default_value = "auto")]
     directions: DirectionsOption,
-    /// Precision of the features of a bundled net; auto: f64 where that takes seconds, else f32
+    /// Precision of features and of the kernel of pcg; auto: f64 where that takes seconds, else f32
     #[arg(long, default_value = "auto")]
     precision: PrecisionOption,
     /// Take an image and its horizontal flip for the same
@@ -90,7 +97,7 @@ pub struct Fit {
     /// What to do with missing values
     #[arg(long, default_value = "refuse")]
     missing: MissingOption,
-    /// Whether a bundled net reads its rows from memory or from the file, several times; auto: from the file where that is larger than
+    /// Whether fits by features read their rows from memory or from the file, several times; auto: from the file where that is larger than
     /// an eighth of the memory
     #[arg(long, value_name = "FROM", default_value = "auto")]
     read: ReadOption,
@@ -129,6 +136,8 @@ enum MethodOption {
     Auto,
     Exact,
     Features,
+    Nystrom,
+    Pcg,
 }
 
 #[derive(Clone, Copy, PartialEq, ValueEnum)]
@@ -186,12 +195,6 @@ impl From<WhitenOption> for Whiten {
     }
 }
 
-/// How the model will be solved, with what that needs.
-enum Way {
-    Exact(FitOptions),
-    Features(BundledOptions),
-}
-
 impl Fit {
     /// Runs the verb.
     pub fn run(self) -> Result<()> {
@@ -202,23 +205,30 @@ impl Fit {
         if let Some(options) = self.image_options()? {
             return self.run_images(&options, &self.common.resources()?, start);
         }
-        let way = self.way()?;
+        let ways = self.ways()?;
         let resources = self.common.resources()?;
-        if let (Way::Features(options), true) = (&way, self.reads_file()?) {
-            return self.run_from_file(options.clone(), &resources, start);
+        if ways.reads_batches() && self.reads_file()? {
+            return self.run_from_file(ways, &resources, start);
         }
         let Loaded { train, target, test } = self.load()?;
         let encodings = encodings(train.is_array());
         let frame = train.into_frame()?;
-        let way = self.settle(way, &frame, &target)?.with_encodings(encodings);
+        let shape = (frame.rows(), frame.columns().len(), target.outputs());
+        let (method, why) = self.settle(ways, shape)?;
+        let method = method.with_encodings(encodings);
         if self.dry_run {
-            return self.print_plan((frame.rows(), frame.columns().len()), &target, &way);
+            self.say_choice(&method, why.as_deref(), None);
+            return self.print_plan(shape, &method);
         }
-        let model = match &way {
-            Way::Exact(options) => fit(&frame, &target, options, &resources),
-            Way::Features(options) => {
-                InMemory::new(&frame, &target).and_then(|mut rows| fit_bundled(&mut rows, options, &resources))
+        let model = match &method {
+            Method::Exact(options) => fit(&frame, &target, options, &resources),
+            Method::Pcg(options) => {
+                let expected = format!("residuals will be at most {}", output::number(options.tolerance));
+                self.say_choice(&method, why.as_deref(), Some(&expected));
+                fit_pcg(&frame, &target, options, &resources)
             }
+            Method::Embedded(_) | Method::Bundled(_) => InMemory::new(&frame, &target)
+                .and_then(|mut rows| self.fit_batches(&method, why.as_deref(), &mut rows, &resources)),
         }
         .map_err(Error::within(&self.data))?;
         let tested = match test {
@@ -234,77 +244,41 @@ impl Fit {
         self.finish(&model, tested, start, &resources)
     }
 
-    /// What was asked for, as far as it can be told without the data.
-    fn way(&self) -> Result<Way> {
-        if BundledNet::is_meant_by(&self.net) {
-            let net = BundledNet::parse(&self.net)?;
-            if let MethodOption::Exact = self.method {
-                let hint = "take --method features, or a net such as fc-relu-2";
-                return Err(Error::argument("--method", "features for a bundled net", "exact", hint));
+    /// Fits to rows that come in batches.
+    fn fit_batches(
+        &self,
+        method: &Method,
+        why: Option<&str>,
+        rows: &mut dyn Batches,
+        resources: &Resources,
+    ) -> dualnet::Result<Model> {
+        match method {
+            Method::Embedded(options) => {
+                let drawn = EmbeddedFit::new(rows, options, resources)?;
+                let error = output::number(drawn.kernel_error());
+                let expected = format!("relative error of its kernel {error} on pairs of training rows");
+                self.say_choice(method, why, Some(&expected));
+                drawn.solve(rows, resources)
             }
-            return self.features(net).map(Way::Features);
-        }
-        let other = self.net != "auto";
-        if let (MethodOption::Features, true) = (self.method, other) {
-            let hint = "write for example --net bundled:relu-2-4096, or leave --net out";
-            return Err(Error::argument("--net", "a bundled net for --method features", &self.net, hint));
-        }
-        if self.precision != PrecisionOption::Auto && !matches!(self.method, MethodOption::Features) {
-            let hint = "exact fits are always in f64";
-            return Err(Error::argument("--precision", "a bundled net beside it", "none", hint));
-        }
-        Ok(Way::Exact(FitOptions {
-            net: if other { NetChoice::Net(read_dense_net(&self.net)?) } else { NetChoice::Auto },
-            kernel: self.kernel_choice(),
-            ..FitOptions::default()
-        }))
-    }
-
-    fn kernel_choice(&self) -> KernelChoice {
-        match self.kernel {
-            KernelOption::Auto => KernelChoice::Auto,
-            KernelOption::Nngp => KernelChoice::Kind(KernelKind::Nngp),
-            KernelOption::Ntk => KernelChoice::Kind(KernelKind::Ntk),
+            Method::Bundled(options) => fit_bundled(rows, options, resources),
+            // Both need all rows at once, and are told so before.
+            Method::Exact(_) | Method::Pcg(_) => Err(dualnet::Error::Unsupported {
+                at: format!("--method {}", method.name()),
+                what: "rows in batches".into(),
+                hint: "read them into memory".into(),
+            }),
         }
     }
 
-    fn features(&self, net: BundledNet) -> Result<BundledOptions> {
-        if let KernelOption::Ntk = self.kernel {
-            let hint = "leave --kernel out: features whose top layer alone is solved for are those of the NNGP";
-            return Err(Error::argument("--kernel", "nngp for a bundled net", "ntk", hint));
-        }
-        let mut options = BundledOptions::new(net);
-        match self.directions {
-            DirectionsOption::Auto => {}
-            DirectionsOption::Pairs => options.directions = vec![Directions::Pairs],
-            DirectionsOption::Gaussian => options.directions = vec![Directions::Gaussian],
-            DirectionsOption::Orthogonal => options.directions = vec![Directions::Orthogonal],
-            DirectionsOption::Structured => options.directions = vec![Directions::Structured],
-        }
-        options.precision = match self.precision {
-            PrecisionOption::Auto => None,
-            PrecisionOption::F32 => Some(FeaturePrecision::F32),
-            PrecisionOption::F64 => Some(FeaturePrecision::F64),
+    /// One line about what `auto` has chosen, why, and which error to expect.
+    fn say_choice(&self, method: &Method, why: Option<&str>, expected: Option<&str>) {
+        let Some(why) = why else { return };
+        let what = match method {
+            Method::Embedded(options) => format!("{} ({} features)", method.name(), options.dim),
+            _ => method.name().to_string(),
         };
-        Ok(options)
-    }
-
-    /// Decides what was left to the data: features where they were asked for without a net, or where an exact fit has no room.
-    fn settle(&self, way: Way, frame: &Frame, target: &Target) -> Result<Way> {
-        let Way::Exact(options) = way else { return Ok(way) };
-        let rows = frame.rows();
-        let bytes = plan(rows, frame.columns().len(), target.outputs(), &options)?.bytes;
-        let auto = matches!(self.method, MethodOption::Auto) && self.net == "auto";
-        let no_room = auto && self.common.memory().is_some_and(|limit| bytes > limit);
-        if !no_room && !matches!(self.method, MethodOption::Features) {
-            return Ok(Way::Exact(options));
-        }
-        let net = BundledNet { activation: Activation::Relu, depth: 1, features: default_features(rows) };
-        if no_room {
-            let needed = output::bytes(bytes);
-            self.common.say(&format!("an exact fit of {rows} rows needs {needed}: fitting {net} instead"));
-        }
-        self.features(net).map(Way::Features)
+        let expected = expected.map_or(String::new(), |e| format!("; {e}"));
+        self.common.say(&format!("method {what}: {why}{expected}"));
     }
 
     fn task(&self) -> Option<Task> {
@@ -319,19 +293,4 @@ impl Fit {
 /// How columns may be shown: pixels and the like share a unit, which standardising each column would undo; ranks are for tables.
 fn encodings(is_array: bool) -> Vec<Encoding> {
     vec![Encoding::Plain, if is_array { Encoding::Shared } else { Encoding::Binned }]
-}
-
-impl Way {
-    fn with_encodings(mut self, encodings: Vec<Encoding>) -> Self {
-        match &mut self {
-            Way::Exact(options) => options.encodings = encodings,
-            Way::Features(options) => options.encodings = encodings,
-        }
-        self
-    }
-}
-
-/// Features of a bundled net that nobody chose: more rows pay for more of them.
-fn default_features(rows: usize) -> usize {
-    rows.div_ceil(4).next_power_of_two().clamp(512, 4096)
 }

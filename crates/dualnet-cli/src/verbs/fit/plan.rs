@@ -1,41 +1,53 @@
 //! What a fit will take, before it is done.
 
+use super::Fit;
 use super::job::{self, Found};
-use super::{Fit, Way};
 use crate::error::{Error, Result};
 use crate::output;
 use crate::store;
 use dualnet::Resources;
-use dualnet::model::{FeaturePrecision, ImageOptions, Images, Target, pair_seconds, plan, plan_bundled, plan_images};
+use dualnet::model::{
+    ImageOptions, Images, KernelTiles, Method, MethodPlan, Target, pair_seconds, plan, plan_images, plan_pcg,
+};
 use serde_json::json;
 
 impl Fit {
-    pub(super) fn print_plan(&self, (rows, columns): (usize, usize), target: &Target, way: &Way) -> Result<()> {
-        let outputs = target.outputs();
-        let speed = store::flops_per_second(self.common.resources()?)?;
+    /// What a fit of (rows, columns, outputs) will take.
+    pub(super) fn print_plan(&self, shape: (usize, usize, usize), method: &Method) -> Result<()> {
+        let (rows, columns, outputs) = shape;
         let limit = self.common.memory();
-        let (bytes, flops, mut value, what) = match way {
-            Way::Exact(options) => {
+        let MethodPlan { bytes, flops, .. } = method.plan(shape, limit)?;
+        let seconds = flops / store::flops_per_second(self.common.resources()?)?;
+        let (mut value, what) = match method {
+            Method::Exact(options) => {
                 let plan = plan(rows, columns, outputs, options)?;
                 let what = match plan.candidates {
                     1 => "one candidate".to_string(),
                     n => format!("{n} candidates compared on {}", output::count(plan.compared_rows, "row")),
                 };
-                (plan.bytes, plan.flops, json!(plan), what)
+                (json!(plan), what)
             }
-            Way::Features(options) => {
-                let (bytes, flops) = plan_bundled(rows, columns, outputs, options);
-                // Products in single precision are twice as fast, and these reach more of the peak.
-                let flops = match options.precision(rows) {
-                    FeaturePrecision::F32 => flops / 3.0,
-                    FeaturePrecision::F64 => flops / 1.5,
+            Method::Pcg(options) => {
+                let plan = plan_pcg(shape, options, limit)?;
+                let tiles = match plan.tiles {
+                    KernelTiles::Kept => "the kernel kept in memory",
+                    KernelTiles::Computed => "the kernel computed anew in each step",
                 };
+                let landmarks = output::count(plan.landmarks, "landmark");
+                (json!(plan), format!("conjugate gradients with {landmarks}, {tiles}"))
+            }
+            Method::Embedded(options) => {
+                let dim = options.dim(rows);
+                let value = json!({"rows": rows, "features": dim, "bytes": bytes, "flops": flops});
+                (value, format!("{dim} {}", options.map.name()))
+            }
+            Method::Bundled(options) => {
                 let value = json!({"rows": rows, "net": options.net, "bytes": bytes, "flops": flops});
-                (bytes, flops, value, options.net.to_string())
+                (value, options.net.to_string())
             }
         };
-        let seconds = flops / speed;
         if self.common.json {
+            value["method"] = json!(method.name());
             value["memory"] = json!(limit);
             value["seconds_expected"] = json!(seconds);
             return output::print_json(&value);

@@ -6,7 +6,7 @@ use crate::output;
 use crate::samples::listed;
 use crate::store;
 use dualnet::Resources;
-use dualnet::model::{Metrics, Model, Report, Task};
+use dualnet::model::{FeatureReport, Metrics, Model, Report, Task};
 use serde_json::{Value, json};
 use std::time::Instant;
 
@@ -50,8 +50,13 @@ impl Fit {
         let encoding = json_word(&json!(report.encoding));
         let kind = match &report.features {
             None => report.kernel.name().to_string(),
+            Some(FeatureReport { tower: Some(tower), precision, .. }) => {
+                format!("{} directions, {}", tower.directions.name(), json_word(&json!(precision)))
+            }
             Some(features) => {
-                format!("{} directions, {}", features.directions.name(), json_word(&json!(features.precision)))
+                let (kernel, precision) = (report.kernel.name(), json_word(&json!(features.precision)));
+                let kind = if features.landmarks.is_some() { "Nystrom" } else { "random" };
+                format!("{kernel} by {} {kind} features, {precision}", features.dim)
             }
         };
         text += &format!("model        {} ({kind}, {encoding} encoding), lambda {lambda}\n", report.net);
@@ -59,6 +64,7 @@ impl Fit {
             let (tried, rows) = (report.candidates.len(), report.compared_rows);
             text += &format!("chosen       among {tried} models by leave-one-out on {rows} rows\n");
         }
+        text += &approximation(report);
         if let Some(jitter) = report.jitter {
             let condition = report.condition.map_or(String::new(), |c| format!(" (condition {})", output::number(c)));
             text += &format!(
@@ -67,7 +73,12 @@ impl Fit {
             );
         }
         text += &left_out(&report.dropped);
-        text += &self.closing(report.task, (report.loo_rows, &report.loo), tested, seconds);
+        let own = match (&report.loo, &report.iterative) {
+            (Some(loo), _) => Some(("leave-one-out", report.loo_rows, loo)),
+            (None, Some(iterative)) => Some(("held out", iterative.holdout_rows, &iterative.holdout)),
+            (None, None) => None,
+        };
+        text += &self.closing(report.task, own, tested, seconds);
         output::print(&text)
     }
 
@@ -75,12 +86,13 @@ impl Fit {
     pub(super) fn closing(
         &self,
         task: Task,
-        (left_out, loo): (usize, &Metrics),
+        own: Option<(&str, usize, &Metrics)>,
         tested: Option<Tested>,
         seconds: f64,
     ) -> String {
-        let mut rows = vec![metric_names(task, loo)];
-        rows.push(metric_row("leave-one-out", left_out, loo));
+        let first = own.map(|(.., metrics)| metrics).or(tested.as_ref().map(|(_, (metrics, _))| metrics));
+        let mut rows: Vec<Vec<String>> = first.map(|metrics| metric_names(task, metrics)).into_iter().collect();
+        rows.extend(own.map(|(name, n, metrics)| metric_row(name, n, metrics)));
         if let Some((n, (metrics, _))) = &tested {
             rows.push(metric_row("test", *n, metrics));
         }
@@ -93,6 +105,18 @@ impl Fit {
         }
         text + &format!("\n{}\n", output::duration(seconds))
     }
+}
+
+/// How near the solution is to that of the kernel itself.
+fn approximation(report: &Report) -> String {
+    if let Some(error) = report.features.as_ref().and_then(|f| f.kernel_error) {
+        return format!("kernel error {} of the exact kernel, on pairs of training rows\n", output::number(error));
+    }
+    let Some(iterative) = &report.iterative else { return String::new() };
+    let steps: usize = iterative.lambdas.iter().chain(&iterative.refit).map(|l| l.steps).sum();
+    let residual = iterative.residual().map_or(String::new(), |r| format!(", residual {}", output::number(r)));
+    let (lambdas, steps) = (output::count(iterative.lambdas.len(), "lambda"), output::count(steps, "step"));
+    format!("iteration    {lambdas}, {steps}, {} landmarks{residual}\n", iterative.landmarks)
 }
 
 /// Columns left out: a line each, or one for all where there are many.
@@ -111,7 +135,10 @@ fn left_out(dropped: &[(String, String)]) -> String {
 /// What the contract names, flat.
 fn report_json(report: &Report) -> Value {
     let mut value = json!(report);
-    value["loo"] = metrics_json(&report.loo, None, report.loo_rows);
+    value["loo"] = report.loo.as_ref().map_or(Value::Null, |loo| metrics_json(loo, None, report.loo_rows));
+    if let Some(iterative) = &report.iterative {
+        value["iterative"]["holdout"] = metrics_json(&iterative.holdout, None, iterative.holdout_rows);
+    }
     value
 }
 

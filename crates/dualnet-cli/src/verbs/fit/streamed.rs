@@ -1,12 +1,12 @@
-//! Fitting a bundled net to rows that stay in their file.
+//! Fitting features to rows that stay in their file.
 
 use super::load::split;
-use super::{Fit, ReadOption, Way, encodings};
+use super::method::Ways;
+use super::{Fit, ReadOption, encodings};
 use crate::data::{self, Reading};
 use crate::error::{Error, Result};
 use crate::streamed::Streamed;
 use dualnet::Resources;
-use dualnet::model::{BundledOptions, fit_bundled};
 use std::time::Instant;
 
 impl Fit {
@@ -24,21 +24,18 @@ impl Fit {
         }
     }
 
-    /// Fits a bundled net to rows that stay in the file.
-    pub(super) fn run_from_file(
-        &self,
-        mut options: BundledOptions,
-        resources: &Resources,
-        start: Instant,
-    ) -> Result<()> {
+    /// Fits features to rows that stay in the file.
+    pub(super) fn run_from_file(&self, ways: Ways, resources: &Resources, start: Instant) -> Result<()> {
         let reading = Reading { labels: self.labels.as_deref(), missing: self.missing, common: &self.common };
         let mut rows = Streamed::open(&self.data, &self.target, self.task(), &reading)?;
         let count = rows.targets().rows();
         self.say_data(&rows.format, count, rows.columns);
         self.say_classes(&rows.targets());
-        options.encodings = encodings(rows.is_array());
+        let shape = (count, rows.columns, rows.targets().outputs());
+        let (method, why) = self.settle(ways, shape)?;
+        let method = method.with_encodings(encodings(rows.is_array()));
         if self.dry_run {
-            return self.print_plan((count, rows.columns), &rows.targets(), &Way::Features(options));
+            return self.print_plan(shape, &method);
         }
         let held = match self.holdout {
             None => None,
@@ -48,7 +45,7 @@ impl Fit {
                 Some(out)
             }
         };
-        let fitted = fit_bundled(&mut rows, &options, resources);
+        let fitted = self.fit_batches(&method, why.as_deref(), &mut rows, resources);
         let model = self.judged(fitted, &mut rows)?;
         let tested = match (&self.test, held) {
             (Some(path), _) => {

@@ -1,8 +1,6 @@
 //! Which encoding, directions and scale of the projections: by leave-one-out of small towers on some rows.
 
 use super::BundledOptions;
-use super::lambda::{Rows, best_lambda};
-use super::sample::{Sample, anchors};
 use crate::error::Result;
 use crate::features::FeatureMap;
 use crate::kernel::Float;
@@ -12,6 +10,7 @@ use crate::model::features::{FeaturePrecision, Map, TowerDescription};
 use crate::model::fit::Tried;
 use crate::model::invalid;
 use crate::model::preprocess::{Encoding, Preprocess};
+use crate::model::primal::{Rows, Sample, anchors, best_lambda, lambdas};
 use crate::model::units::{Unit, standardised};
 use crate::random::GENERATOR;
 use crate::resources::Resources;
@@ -116,7 +115,7 @@ impl Judge<'_> {
     /// Best lambda and its leave-one-out error.
     fn error<T: Float>(&self, map: &dyn FeatureMap<T>, x: MatRef<'_, T>) -> Result<(f64, f64)> {
         let y = self.y;
-        let lambdas = super::lambdas::<T>(&self.options.lambdas);
+        let lambdas = lambdas::<T>(&self.options.lambdas);
         let statistics = accumulate(map, &mut ArraySource::new(x, y, &[], COMPARED_ROWS)?, self.resources)?;
         let options = PrimalOptions { lambdas: lambdas.clone(), ..PrimalOptions::default() };
         let mut path = PrimalPath::new(statistics, options, self.resources)?;

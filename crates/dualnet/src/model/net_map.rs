@@ -1,7 +1,7 @@
 //! Features of the kernel of a net by one of four methods, with all that is needed to make them again.
 
-use super::invalid;
 use super::saved::{FORMAT, Parts, check_format, damaged, take, tensor};
+use super::{invalid, relative_error};
 use crate::error::Result;
 use crate::features::landmarks::LandmarkMethod;
 use crate::features::{
@@ -65,17 +65,17 @@ struct Description {
 ///
 /// ```
 /// use dualnet::kernel::{InputShape, KernelKind};
-/// use dualnet::model::{KernelMap, MapMethod, MapOptions};
+/// use dualnet::model::{NetMap, MapMethod, MapOptions};
 /// use dualnet::{Mat, Resources, net::Net};
 /// let x = Mat::from_fn(50, 3, |i, j| ((i * (j + 2)) % 7) as f64 - 3.0);
 /// let options = MapOptions { method: MapMethod::RpCholesky, kind: KernelKind::Ntk, dim: 20 };
 /// let (net, resources) = (Net::parse("fc-relu-1")?, Resources::new(1)?);
-/// let map = KernelMap::make(&net, &InputShape::vector(3), options, x.as_ref(), &resources)?;
+/// let map = NetMap::make(&net, &InputShape::vector(3), options, x.as_ref(), &resources)?;
 /// assert!(map.error(x.as_ref(), 50, &resources)? < 0.02);
 /// # Ok::<(), dualnet::Error>(())
 /// ```
 #[derive(Debug)]
-pub struct KernelMap<T: Float> {
+pub struct NetMap<T: Float> {
     map: Map<T>,
     net: Net,
     shape: InputShape,
@@ -90,7 +90,7 @@ enum Map<T: Float> {
     Nystrom(Box<NystromFeatures<T, NetKernel>>),
 }
 
-impl<T: Float> KernelMap<T> {
+impl<T: Float> NetMap<T> {
     /// Draws the map, with the seed of `resources`; landmarks are chosen from the rows of `x`.
     ///
     /// # Errors
@@ -146,16 +146,7 @@ impl<T: Float> KernelMap<T> {
         let exact =
             self.options.kind.matrix(gram::symmetric(&kernel, some.as_ref(), self.options.kind.get(), resources)?)?;
         let features = transform(self, some.as_ref(), resources)?;
-        let (mut gap, mut size) = (0.0, 0.0);
-        for i in 0..count {
-            for j in 0..count {
-                let product = features.row(i).iter().zip(features.row(j));
-                let product: f64 = product.map(|(a, b)| a.to_f64() * b.to_f64()).sum();
-                gap += (product - exact[(i, j)].to_f64()).powi(2);
-                size += exact[(i, j)].to_f64().powi(2);
-            }
-        }
-        Ok(if size > 0.0 { (gap / size).sqrt() } else { 0.0 })
+        Ok(relative_error(&features, &exact))
     }
 
     /// Takes the map apart: a drawn one is its seed, landmarks are stored.
@@ -246,7 +237,7 @@ impl<T: Float> Map<T> {
     }
 }
 
-impl<T: Float> FeatureMap<T> for KernelMap<T> {
+impl<T: Float> FeatureMap<T> for NetMap<T> {
     fn inputs(&self) -> usize {
         self.map.map().inputs()
     }

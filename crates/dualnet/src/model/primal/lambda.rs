@@ -20,7 +20,7 @@ const BATCH: usize = 4096;
 
 /// Rows to leave out: preprocessed inputs and targets in their units.
 #[derive(Clone, Copy)]
-pub(super) struct Rows<'a, T> {
+pub(in crate::model) struct Rows<'a, T> {
     pub x: MatRef<'a, T>,
     pub y: MatRef<'a, f64>,
 }
@@ -34,7 +34,7 @@ impl<T: Float> Rows<'_, T> {
 }
 
 /// The lambda, from the proposal upwards as long as leave-one-out improves by more than 5 %, with its mean squared error.
-pub(super) fn best_lambda<T: Float>(
+pub(in crate::model) fn best_lambda<T: Float>(
     path: &mut PrimalPath,
     lambdas: &[f64],
     map: &dyn FeatureMap<T>,

@@ -4,7 +4,7 @@ use super::{BATCH, changed, sample_rows};
 use crate::error::Result;
 use crate::linalg::Mat;
 use crate::model::batches::Batches;
-use crate::model::fit::draw;
+use crate::model::fit::{draw, some_of};
 use crate::model::frame::Frame;
 use crate::model::target::Target;
 use crate::random::{Draws, Purpose};
@@ -14,7 +14,7 @@ use crate::resources::Resources;
 const ANCHORS: usize = 2048;
 
 /// All rows, or some of them in their order.
-pub(super) struct Sample {
+pub(in crate::model) struct Sample {
     pub frame: Frame,
     pub target: Target,
     seed: u64,
@@ -79,12 +79,7 @@ fn chosen_rows(rows: usize, wanted: usize, seed: u64) -> Vec<usize> {
 }
 
 /// Rows that the tower is drawn from.
-pub(super) fn anchors(x: &Mat<f64>, seed: u64) -> Mat<f64> {
-    let mut draws = Draws::new(seed, Purpose::ROWS, 1);
-    let mut order: Vec<usize> = (0..x.rows()).collect();
-    let wanted = ANCHORS.min(x.rows());
-    for i in 0..wanted {
-        order.swap(i, i + draws.below(x.rows() - i));
-    }
-    x.as_ref().select_rows(&order[..wanted])
+pub(in crate::model) fn anchors(x: &Mat<f64>, seed: u64) -> Mat<f64> {
+    let rows = some_of((0..x.rows()).collect(), ANCHORS, Draws::new(seed, Purpose::ROWS, 1));
+    x.as_ref().select_rows(&rows)
 }

@@ -1,0 +1,85 @@
+//! Comparing candidates by exact leave-one-out, and the choice that fits of many rows begin with: on some of the rows.
+
+use super::candidates::{Candidate, candidates};
+use super::fit::{FitOptions, Solution, Tried, solve};
+use super::frame::Frame;
+use super::invalid;
+use super::preprocess::{Encoding, Preprocess};
+use super::target::Target;
+use super::units::{Unit, standardised};
+use crate::error::Result;
+use crate::linalg::{Mat, MatRef};
+use crate::resources::Resources;
+
+/// Candidates with their whole paths solved.
+pub(super) struct Compared {
+    /// Place of the best in the list.
+    pub best: usize,
+    /// Its path.
+    pub solution: Solution,
+    /// All, best first.
+    pub tried: Vec<Tried>,
+}
+
+/// Solves every candidate's path for its encoding's inputs; the best is that of least leave-one-out error, of equals the first.
+pub(super) fn compare(
+    list: &[Candidate],
+    inputs: &[(Encoding, MatRef<'_, f64>)],
+    y: MatRef<'_, f64>,
+    options: &FitOptions,
+    resources: &Resources,
+) -> Result<Compared> {
+    let stage = if list.len() > 1 { "choosing" } else { "solving" };
+    let (mut tried, mut winner): (Vec<Tried>, Option<(usize, f64, Solution)>) = (Vec::new(), None);
+    for (k, candidate) in list.iter().enumerate() {
+        resources.progress.update(stage, k as u64, list.len() as u64);
+        let input = inputs.iter().find(|(encoding, _)| *encoding == candidate.encoding);
+        let (_, x) = input.ok_or_else(nothing)?;
+        let solution = solve(candidate, *x, y, options, resources)?;
+        let (lambda, loo_mse) = (solution.point().lambda, solution.point().mse);
+        let (net, kernel, encoding) = (candidate.name.clone(), candidate.kernel, candidate.encoding);
+        tried.push(Tried { net, kernel, encoding, lambda, loo_mse });
+        if winner.as_ref().is_none_or(|(_, mse, _)| loo_mse < *mse) {
+            winner = Some((k, loo_mse, solution));
+        }
+    }
+    tried.sort_by(|a, b| a.loo_mse.total_cmp(&b.loo_mse));
+    let (best, _, solution) = winner.ok_or_else(nothing)?;
+    Ok(Compared { best, solution, tried })
+}
+
+fn nothing() -> crate::error::Error {
+    invalid("the encodings", "at least one", "none", "leave them out to compare two")
+}
+
+/// What a fit of many rows has decided before it sees all of them.
+pub(super) struct Choice {
+    pub candidate: Candidate,
+    pub preprocess: Preprocess,
+    /// The best lambda of the rows compared, in units of the mean diagonal.
+    pub lambda: f64,
+    pub tried: Vec<Tried>,
+    pub compared_rows: usize,
+}
+
+/// Learns the encodings from `frame`, and compares the candidates on `rows` of it.
+pub(super) fn choose(
+    (frame, target): (&Frame, &Target),
+    rows: &[usize],
+    options: &FitOptions,
+    units: &[Unit],
+    resources: &Resources,
+) -> Result<Choice> {
+    let mut prepared = Preprocess::learn_each(frame, &options.encodings)?;
+    let part = frame.select(rows);
+    let inputs = prepared.iter().map(|p| p.apply(&part)).collect::<Result<Vec<Mat<f64>>>>()?;
+    let inputs: Vec<_> = prepared.iter().zip(&inputs).map(|(p, x)| (p.encoding(), x.as_ref())).collect();
+    let encodings: Vec<Encoding> = prepared.iter().map(Preprocess::encoding).collect();
+    let mut list = candidates(&options.net, options.kernel, &encodings)?;
+    let y = standardised(&target.select(rows), units)?;
+    let Compared { best, solution, tried } = compare(&list, &inputs, y.as_ref(), options, resources)?;
+    let candidate = list.swap_remove(best);
+    let at = encodings.iter().position(|e| *e == candidate.encoding).ok_or_else(nothing)?;
+    let preprocess = prepared.swap_remove(at);
+    Ok(Choice { candidate, preprocess, lambda: solution.point().lambda, tried, compared_rows: rows.len() })
+}
