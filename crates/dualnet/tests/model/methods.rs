@@ -72,7 +72,7 @@ fn numbers_are_nearly_as_good_as_by_the_exact_fit() {
     assert!((0.84..0.96).contains(&coverage.unwrap()), "{coverage:?}");
     let held = by_pcg.report().iterative.as_ref().unwrap();
     assert!((held.holdout.r2.unwrap() - metrics.r2.unwrap()).abs() < 0.04 && held.holdout_rows == 100, "{held:?}");
-    for (map, margin) in MAPS.into_iter().zip([0.08, 0.015]) {
+    for (map, margin) in MAPS.into_iter().zip([0.08, 0.06]) {
         let model = embedded(&x, &y, &features(map, 512, choice.clone()), &one());
         let (metrics, coverage) = r2(&model);
         assert!(metrics.r2.unwrap() > exact - margin, "{map:?}: {exact} {metrics:?}");

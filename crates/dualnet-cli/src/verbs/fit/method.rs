@@ -184,7 +184,7 @@ impl Fit {
     }
 }
 
-/// Why a method was chosen, unless it is the first that was thought of.
+/// Why a method was chosen, unless it is the first that was thought of. Of each kind the largest that was passed over stands for all.
 fn why(methods: &[Method], chosen: &Chosen) -> Option<String> {
     if chosen.at == 0 {
         return None;
@@ -204,7 +204,11 @@ fn why(methods: &[Method], chosen: &Chosen) -> Option<String> {
             }
             Obstacle::Seconds(_) => "a kernel matrix that does not fit the memory".into(),
         };
-        reasons.push(format!("{name} needs {needs}"));
+        let what = match method {
+            Method::Embedded(options) => format!("{name} with {} features", options.dim),
+            _ => name.to_string(),
+        };
+        reasons.push(format!("{what} needs {needs}"));
     }
     Some(reasons.join(", "))
 }
