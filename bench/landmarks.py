@@ -13,9 +13,9 @@ one of each a round, so that a busy machine hurts all alike. Each figure is the 
 --repeats runs; the relative residual of the trace is printed so that equal work is seen to
 be compared. The published code's diagonal is given as ones, which spares it n exponentials.
 
-    git clone https://github.com/eepperly/Randomly-Pivoted-Cholesky /tmp/rpcholesky
+    git clone https://github.com/eepperly/Randomly-Pivoted-Cholesky RIVAL
     cargo build --release -p dualnet --example landmark_speed
-    python bench/landmarks.py --reference /tmp/rpcholesky      # numpy, scipy, scikit-learn
+    python bench/landmarks.py --reference RIVAL      # numpy, scipy, scikit-learn
 """
 
 import argparse
