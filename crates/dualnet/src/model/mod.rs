@@ -68,10 +68,10 @@ fn invalid(what: &str, expected: &str, found: &str, hint: &str) -> Error {
     Error::Invalid { what: what.into(), expected: expected.into(), found: found.into(), hint: hint.into() }
 }
 
-/// |F F^T - K| / |K| in the Frobenius norm, for the features F (n, m) of n samples and their kernel K; 0 for K = 0.
+/// |F F^T - K| / |K| in the Frobenius norm, for the kernel K of n samples and their features F, rows from n on apart; 0 for K = 0.
 fn relative_error<T: Float>(features: &Mat<T>, exact: &Mat<T>) -> f64 {
     let (mut error, mut size) = (0.0, 0.0);
-    for i in 0..features.rows() {
+    for i in 0..exact.rows() {
         for j in 0..=i {
             let pairs = features.row(i).iter().zip(features.row(j));
             let product: f64 = pairs.map(|(a, b)| a.to_f64() * b.to_f64()).sum();
