@@ -29,6 +29,20 @@ pub struct Common {
     pub json: bool,
 }
 
+/// Which kernels are asked for.
+#[derive(Clone, Copy, ValueEnum, PartialEq)]
+pub enum Wanted {
+    Nngp,
+    Ntk,
+}
+
+/// The numbers that are computed with.
+#[derive(Clone, Copy, ValueEnum)]
+pub enum NumberOption {
+    F32,
+    F64,
+}
+
 /// What to do with missing values.
 #[derive(Clone, Copy, ValueEnum)]
 pub enum MissingOption {

@@ -1,7 +1,7 @@
 //! `dualnet features`: feature maps of the kernels of a net.
 
 use crate::error::{Error, Result};
-use crate::options::{Common, Output, check_output};
+use crate::options::{Common, NumberOption, Output, Wanted, check_output};
 use crate::output;
 use crate::store;
 use crate::value::Value as Number;
@@ -53,7 +53,7 @@ pub struct Features {
     get: Vec<Wanted>,
     /// Precision of the computation and of the result
     #[arg(long, default_value = "f32")]
-    precision: PrecisionOption,
+    precision: NumberOption,
     /// A folder for the maps: saved there if it is new, taken from there if it exists
     #[arg(long, value_name = "DIR")]
     map: Option<PathBuf>,
@@ -73,18 +73,6 @@ enum MethodOption {
     Sketch,
     Nystrom,
     Rpcholesky,
-}
-
-#[derive(Clone, Copy, ValueEnum, PartialEq)]
-enum Wanted {
-    Nngp,
-    Ntk,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum PrecisionOption {
-    F32,
-    F64,
 }
 
 impl From<MethodOption> for MapMethod {
@@ -108,8 +96,8 @@ impl Features {
             check_output(folder, Output::Model)?;
         }
         match self.precision {
-            PrecisionOption::F32 => self.run_in::<f32>(),
-            PrecisionOption::F64 => self.run_in::<f64>(),
+            NumberOption::F32 => self.run_in::<f32>(),
+            NumberOption::F64 => self.run_in::<f64>(),
         }
     }
 

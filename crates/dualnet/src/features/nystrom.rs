@@ -27,6 +27,13 @@ pub enum Root {
     Triangular,
 }
 
+impl Root {
+    /// The spectral root for up to 1,024 landmarks, since it is better in single precision; beyond, its time on one thread is too long.
+    pub fn suited_to(landmarks: usize) -> Self {
+        if landmarks <= 1024 { Root::Spectral } else { Root::Triangular }
+    }
+}
+
 /// Phi(x) = K(x, L) W with W W^T = K_LL^+: Phi(x) . Phi(y) = K_xL K_LL^+ K_Ly, the Nystrom approximation of the kernel by the landmarks L (Williams
 /// and Seeger 2001, "Using the Nystrom method to speed up kernel machines"). Exact where x or y is a landmark; never larger than K: K - Phi Phi^T is
 /// positive semi-definite. It is not random once L is chosen, and not unbiased.

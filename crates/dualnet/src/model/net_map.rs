@@ -1,5 +1,6 @@
 //! Features of the kernel of a net by one of four methods, with all that is needed to make them again.
 
+use super::embedding::check_generator;
 use super::saved::{FORMAT, Parts, check_format, damaged, take, tensor};
 use super::{invalid, relative_error};
 use crate::error::Result;
@@ -16,9 +17,6 @@ use crate::random::GENERATOR;
 use crate::resources::Resources;
 use crate::simd::Isa;
 use serde::{Deserialize, Serialize};
-
-/// Landmarks up to which the spectral root is taken: beyond, its 9 k^3 operations on one thread are too many.
-const SPECTRAL: usize = 1536;
 
 /// How features are made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -112,7 +110,7 @@ impl<T: Float> NetMap<T> {
                 };
                 let kernel = NetKernel::new(net, shape)?;
                 let landmarks = Landmarks::choose(&kernel, x, kind, dim, how, resources)?.samples(x)?;
-                let root = if landmarks.rows() <= SPECTRAL { Root::Spectral } else { Root::Triangular };
+                let root = Root::suited_to(landmarks.rows());
                 let map = NystromFeatures::new(kernel, kind, landmarks.as_ref(), dim, root, resources)?;
                 Map::Nystrom(Box::new(map))
             }
@@ -187,11 +185,7 @@ impl<T: Float> NetMap<T> {
         check_format(&parts.json)?;
         let said: Description =
             serde_json::from_value(parts.json).map_err(|e| damaged("a feature map", &e.to_string()))?;
-        if said.generator != GENERATOR {
-            let hint = "use the version of dualnet that wrote it";
-            let (expected, found) = (GENERATOR.to_string(), said.generator.to_string());
-            return Err(invalid("the generator of a feature map", &expected, &found, hint));
-        }
+        check_generator(said.generator, "a feature map")?;
         if said.precision != T::NAME {
             let hint = "ask for the precision of the map";
             return Err(invalid("the precision of a feature map", T::NAME, &said.precision, hint));

@@ -39,7 +39,7 @@ use tree::Tree;
 use walk::Walk;
 
 pub(crate) use preset::activation_named;
-pub(crate) use shape::behind;
+pub(crate) use shape::{behind, in_front};
 
 /// A network that can be interpreted: every parameter in range, every layer with an input it can work on.
 ///

@@ -14,6 +14,15 @@ pub(crate) fn behind(n: usize, size: usize, step: usize, padding: Padding) -> us
     }
 }
 
+/// Positions in front of the first that the first of `behind` windows reaches, at least one of them: half of what is missing, rounded down
+/// (kernels.md, section 5).
+pub(crate) fn in_front(n: usize, size: usize, step: usize, behind: usize, padding: Padding) -> usize {
+    match padding {
+        Padding::Valid => 0,
+        Padding::Same | Padding::Circular => ((behind - 1) * step + size).saturating_sub(n) / 2,
+    }
+}
+
 /// Positions along each axis behind `layers` of a checked net; empty: one vector.
 pub(super) fn through(at: &str, layers: &[Layer], mut sizes: Vec<usize>) -> Result<Vec<usize>> {
     for (i, layer) in layers.iter().enumerate() {

@@ -8,10 +8,10 @@ mod work;
 use crate::error::Result;
 use crate::expected::Expected;
 use crate::job;
-use crate::options::{Common, Output, check_output};
+use crate::options::{Common, NumberOption, Output, Wanted, check_output};
 use crate::output;
 use crate::value;
-use clap::{Args, ValueEnum};
+use clap::Args;
 use dualnet::gram::{self, Part};
 use dualnet::kernel::Get;
 use dualnet::net::Net;
@@ -54,7 +54,7 @@ pub struct Kernel {
     get: Vec<Wanted>,
     /// Precision of the computation and of the result; default: f64 for dense nets, f32 for nets over images or sequences
     #[arg(long)]
-    precision: Option<PrecisionOption>,
+    precision: Option<NumberOption>,
     /// A folder for the work done so far: the job is begun there, or taken up
     #[arg(long, value_name = "DIR")]
     job: Option<PathBuf>,
@@ -71,18 +71,6 @@ pub struct Kernel {
     common: Common,
 }
 
-#[derive(Clone, Copy, ValueEnum, PartialEq)]
-enum Wanted {
-    Nngp,
-    Ntk,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum PrecisionOption {
-    F32,
-    F64,
-}
-
 impl Kernel {
     /// Runs the verb.
     pub fn run(self) -> Result<()> {
@@ -90,10 +78,10 @@ impl Kernel {
             check_output(path, Output::File)?;
         }
         let net = net::read(&self.net)?;
-        let default = if net.is_spatial() { PrecisionOption::F32 } else { PrecisionOption::F64 };
+        let default = if net.is_spatial() { NumberOption::F32 } else { NumberOption::F64 };
         match self.precision.unwrap_or(default) {
-            PrecisionOption::F32 => self.run_in::<f32>(net),
-            PrecisionOption::F64 => self.run_in::<f64>(net),
+            NumberOption::F32 => self.run_in::<f32>(net),
+            NumberOption::F64 => self.run_in::<f64>(net),
         }
     }
 

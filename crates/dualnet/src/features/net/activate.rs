@@ -71,20 +71,10 @@ impl<T: Float> Activate<T> {
             ntk: padded(weights.v.iter().chain(&weights.w).copied()),
             argument: draw(rows, phi, Purpose::NET_ARGUMENTS)?,
             factor: if counts.tangent > 0 { Some(draw(counts.tangent, all, Purpose::NET_FACTORS)?) } else { None },
-            replaces: Self::replaces(activation),
+            replaces: replaces(activation),
         };
-        step.behind(weights);
+        behind(activation, counts, weights);
         Ok(step)
-    }
-
-    /// Whether the slope vanishes at every variance.
-    pub(super) fn replaces(activation: &Activation) -> bool {
-        activation.parity() == Parity::Even || !activation.is_continuous()
-    }
-
-    /// The weights behind the activation.
-    pub(super) fn behind(&self, weights: &mut Weights) {
-        behind(&self.activation, self.counts, weights);
     }
 
     /// Numbers of scratch memory for a chunk of `rows` rows.
@@ -167,9 +157,14 @@ impl<T: Float> Activate<T> {
     }
 }
 
+/// Whether the slope of an activation vanishes at every variance.
+pub(super) fn replaces(activation: &Activation) -> bool {
+    activation.parity() == Parity::Even || !activation.is_continuous()
+}
+
 /// The weights behind an activation with so many features.
-pub(super) fn behind(activation: &Activation, counts: Counts, weights: &mut Weights) {
-    if Activate::<f64>::replaces(activation) {
+fn behind(activation: &Activation, counts: Counts, weights: &mut Weights) {
+    if replaces(activation) {
         *weights = Weights::default();
     }
     weights.push(1, 1.0, 0.0, Origin::Mean);

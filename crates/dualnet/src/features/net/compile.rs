@@ -2,6 +2,7 @@
 
 use super::activate::{Activate, Counts, padded};
 use super::rows::Room;
+use super::size::{Size, is_local, parts};
 use super::spread::{Signed, Spread, Windows, power_of_two};
 use super::stage::{End, From, Local, Node, Stage};
 use super::weights::Weights;
@@ -50,21 +51,18 @@ impl<T: Float> Chain<T> {
         (self.weights.u.len(), self.weights.w.len())
     }
 
-    /// Ends the stage; `self.weights` are those behind it already.
-    fn close(&mut self, end: End<T>, positions: usize) {
-        let behind = match &end {
-            End::Features { .. } | End::Project { .. } => (0, 0),
-            _ => self.columns(),
-        };
-        self.close_with(end, positions, behind);
+    /// Ends the stage; `self.weights` are those behind it already, `self.grid` its own positions.
+    fn close(&mut self, end: End<T>) {
+        self.close_with(end, self.columns());
     }
 
-    fn close_with(&mut self, end: End<T>, positions: usize, behind: (usize, usize)) {
+    /// The same, with other columns behind it.
+    fn close_with(&mut self, end: End<T>, behind: (usize, usize)) {
         let local = std::mem::take(&mut self.local);
         let from = std::mem::replace(&mut self.from, From::Same);
         let nothing = local.is_empty() && matches!((&from, &end), (From::Same, End::Keep));
         if !nothing {
-            let room = Room::of(self.peak.0, self.peak.1);
+            let (positions, room) = (positions(&self.grid), Room::of(self.peak.0, self.peak.1));
             let stage = Stage { from, local, end, positions, room, before: self.before, behind };
             self.nodes.push(Node::Stage(Box::new(stage)));
         }
@@ -84,8 +82,7 @@ impl Compiler<'_> {
         let dim = self.options.dim;
         let mut chain = Chain::new(Weights::input(channels, channels), grid.to_vec());
         if channels > dim / 2 {
-            let at = positions(&chain.grid);
-            self.spread(&mut chain, power_of_two(dim / 2), Vec::new(), at);
+            self.spread(&mut chain, power_of_two(dim / 2), Vec::new());
         }
         self.chain(&mut chain, ops, dim)?;
         let weights = match self.options.kind {
@@ -103,8 +100,7 @@ impl Compiler<'_> {
             let projection = Projection::draw(ProjectionKind::Structured, dim, columns, purpose, self.resources)?;
             End::Project { weights: padded(weights.into_iter().map(|w| w * factor)), projection }
         };
-        let at = positions(&chain.grid);
-        chain.close_with(end, at, (dim, 0));
+        chain.close_with(end, (dim, 0));
         Ok(chain.nodes)
     }
 
@@ -121,7 +117,7 @@ impl Compiler<'_> {
                     let area: usize = kernel.iter().product();
                     self.meet(chain, windows, behind, 1.0 / (area as f64).sqrt(), budget);
                     self.share_out(chain, &ops[i + 1..], budget);
-                    self.affine(chain, *w2, *b2, tangent);
+                    self.local_of_chain(chain, &Op::Affine { w2: *w2, b2: *b2, tangent: *tangent })?;
                 }
                 Op::Flatten => {
                     let all = positions(&chain.grid);
@@ -164,13 +160,6 @@ impl Compiler<'_> {
 
     fn tangent(&self) -> bool {
         self.options.kind == KernelKind::Ntk
-    }
-
-    fn affine<T: Float>(&self, chain: &mut Chain<T>, w2: f64, b2: f64, tangent: &crate::net::Tangent) {
-        if self.affine_weights(&mut chain.weights, w2, b2, tangent) {
-            chain.local.push(Local::Ones);
-            chain.peak.0 = chain.peak.0.max(chain.weights.u.len());
-        }
     }
 
     fn affine_weights(&self, weights: &mut Weights, w2: f64, b2: f64, tangent: &crate::net::Tangent) -> bool {
@@ -220,7 +209,6 @@ impl Compiler<'_> {
                     let mut branch = Vec::new();
                     for op in ops {
                         branch.extend(self.local(op, &mut inner, unit)?);
-                        inner.note();
                     }
                     steps.push(branch);
                     *place.activations = (*place.activations).max(activations);
@@ -251,17 +239,16 @@ impl Compiler<'_> {
         budget: usize,
     ) {
         let neighbours = windows.iter().map(Vec::len).max().unwrap_or(1);
-        let at = positions(&chain.grid);
         if neighbours == 1 && chain.weights.columns() <= budget / 2
             || neighbours.saturating_mul(chain.weights.columns()) <= (budget / 4).max(64)
         {
-            chain.close(End::Keep, at);
+            chain.close(End::Keep);
             chain.weights.repeat(neighbours);
             chain.begin(From::Patches { windows, factor: T::from_f64(factor) });
         } else {
             let most = if self.tangent() { budget / 4 } else { budget / 2 };
             let kept = chain.weights.first(budget / 8 / neighbours);
-            let columns = self.spread(chain, power_of_two(most), kept, at);
+            let columns = self.spread(chain, power_of_two(most), kept);
             let layer = self.next_layer();
             let signed = Signed::draw(windows, factor, columns, layer, &mut chain.weights, self.resources);
             chain.begin(From::Signed(signed));
@@ -270,26 +257,19 @@ impl Compiler<'_> {
     }
 
     /// Gives the columns that there are behind: of Phi, of Psi, and of Phi kept as they are.
-    fn spread<T: Float>(
-        &mut self,
-        chain: &mut Chain<T>,
-        most: usize,
-        kept: Vec<usize>,
-        positions: usize,
-    ) -> (usize, usize, usize) {
+    fn spread<T: Float>(&mut self, chain: &mut Chain<T>, most: usize, kept: Vec<usize>) -> (usize, usize, usize) {
         let fit = |columns: usize| most.min(power_of_two(columns.next_power_of_two()));
         let others = chain.weights.u.len() - kept.len();
         let widths = (fit(others), fit(others + chain.weights.w.len()));
         let layer = self.next_layer();
         let spread = Spread::draw(widths, kept, layer, &mut chain.weights, self.resources);
         let columns = (spread.phi, spread.psi, spread.kept.len());
-        chain.close(End::Spread(spread), positions);
+        chain.close(End::Spread(spread));
         columns
     }
 
     fn pool<T: Float>(&self, chain: &mut Chain<T>, goes: Vec<Vec<(usize, f64)>>, behind: Vec<usize>) {
-        let (from, to) = (positions(&chain.grid), positions(&behind));
-        chain.close(End::Pool { goes, positions: to }, from);
+        chain.close(End::Pool { goes, positions: positions(&behind) });
         chain.grid = behind;
     }
 
@@ -300,14 +280,12 @@ impl Compiler<'_> {
         branches: &[&[Op]],
         budget: usize,
     ) -> Result<()> {
-        let at = positions(&chain.grid);
-        chain.close(End::Keep, at);
+        chain.close(End::Keep);
         let (mut joined, mut nodes, mut grid) = (Weights::default(), Vec::new(), chain.grid.clone());
         for (share, ops) in shares.iter().zip(branches) {
             let mut branch = Chain::new(chain.weights.clone(), chain.grid.clone());
             self.chain(&mut branch, ops, (budget / branches.len().max(1)).max(LEAST))?;
-            let at = positions(&branch.grid);
-            branch.close(End::Keep, at);
+            branch.close(End::Keep);
             grid.clone_from(&branch.grid);
             branch.weights.scale(*share);
             joined.append(&branch.weights);
@@ -331,67 +309,6 @@ impl Place<'_> {
     fn note(&mut self) {
         self.peak.0 = self.peak.0.max(self.weights.u.len());
         self.peak.1 = self.peak.1.max(self.weights.w.len());
-    }
-}
-
-/// Columns behind some steps: a number of them, and features by weight.
-#[derive(Clone, Copy)]
-struct Size {
-    columns: usize,
-    weights: usize,
-    activations: usize,
-    ntk: bool,
-}
-
-impl Size {
-    /// False where the step cannot be counted; what follows then has what is left.
-    fn add(&mut self, op: &Op) -> bool {
-        match op {
-            Op::Affine { b2, tangent, .. } => self.columns += usize::from(*b2 > 0.0 || tangent.constant > 0.0),
-            Op::Activation { activation: Activation::Identity, .. } => {}
-            Op::Activation { activation, .. } => {
-                if Activate::<f64>::replaces(activation) {
-                    (self.columns, self.weights) = (0, 0);
-                }
-                self.activations += 1;
-                self.columns += 1;
-                self.weights += 1 + if self.ntk && activation.is_continuous() { self.activations } else { 0 };
-            }
-            Op::LayerNorm { .. } | Op::Pool { .. } | Op::GlobalPool(_) => {}
-            Op::Sum(_) | Op::Concat(_) => {
-                let mut total = Size { columns: 0, weights: 0, ..*self };
-                for ops in parts(op).1 {
-                    let mut branch = *self;
-                    if !ops.iter().all(|op| branch.add(op)) {
-                        return false;
-                    }
-                    total.columns += branch.columns;
-                    total.weights += branch.weights;
-                    total.activations = total.activations.max(branch.activations);
-                }
-                *self = total;
-            }
-            _ => return false,
-        }
-        true
-    }
-}
-
-/// Weights of branches, and the branches.
-fn parts(op: &Op) -> (Vec<f64>, Vec<&[Op]>) {
-    match op {
-        Op::Concat(branches) => branches.iter().map(|(share, ops)| (*share, ops.as_slice())).unzip(),
-        Op::Sum(branches) => branches.iter().map(|ops| (1.0, ops.as_slice())).unzip(),
-        _ => (Vec::new(), Vec::new()),
-    }
-}
-
-/// Whether a step takes each position by itself.
-fn is_local(op: &Op) -> bool {
-    match op {
-        Op::Affine { .. } | Op::Activation { .. } | Op::LayerNorm { .. } => true,
-        Op::Sum(_) | Op::Concat(_) => parts(op).1.iter().all(|ops| ops.iter().all(is_local)),
-        _ => false,
     }
 }
 

@@ -18,13 +18,13 @@ impl<T: Float> Kernel for Weigh<'_, T> {
     type Output = f64;
     #[inline(always)]
     fn run<V: Vector>(self, simd: V) -> f64 {
-        let lanes = <T::Lanes<V> as Lanes<V, T>>::LANES;
-        let zero = <T::Lanes<V> as Lanes<V, T>>::splat(simd, T::default());
+        let lanes = T::Lanes::<V>::LANES;
+        let zero = T::Lanes::<V>::splat(simd, T::default());
         let mut sums = [zero; 4];
         let rows =
             self.out.chunks_exact_mut(lanes).zip(self.x.chunks_exact(lanes)).zip(self.weights.chunks_exact(lanes));
         for (i, ((out, x), weights)) in rows.enumerate() {
-            let y = <T::Lanes<V> as Lanes<V, T>>::load(simd, x) * <T::Lanes<V> as Lanes<V, T>>::load(simd, weights);
+            let y = T::Lanes::<V>::load(simd, x) * T::Lanes::<V>::load(simd, weights);
             sums[i % 4] = y.mul_add(y, sums[i % 4]);
             y.store(out);
         }
@@ -48,9 +48,9 @@ impl<T: Float> Kernel for Scale<'_, T> {
     type Output = ();
     #[inline(always)]
     fn run<V: Vector>(self, simd: V) {
-        let factor = <T::Lanes<V> as Lanes<V, T>>::splat(simd, self.factor);
-        for x in self.x.chunks_exact_mut(<T::Lanes<V> as Lanes<V, T>>::LANES) {
-            (<T::Lanes<V> as Lanes<V, T>>::load(simd, x) * factor).store(x);
+        let factor = T::Lanes::<V>::splat(simd, self.factor);
+        for x in self.x.chunks_exact_mut(T::Lanes::<V>::LANES) {
+            (T::Lanes::<V>::load(simd, x) * factor).store(x);
         }
     }
 }
@@ -66,13 +66,13 @@ impl<T: Float> Kernel for Add<'_, T> {
     type Output = ();
     #[inline(always)]
     fn run<V: Vector>(self, simd: V) {
-        let lanes = <T::Lanes<V> as Lanes<V, T>>::LANES;
+        let lanes = T::Lanes::<V>::LANES;
         let rows =
             self.out.chunks_exact_mut(lanes).zip(self.x.chunks_exact(lanes)).zip(self.weights.chunks_exact(lanes));
         for ((out, x), weights) in rows {
-            let x = <T::Lanes<V> as Lanes<V, T>>::load(simd, x);
-            let weights = <T::Lanes<V> as Lanes<V, T>>::load(simd, weights);
-            x.mul_add(weights, <T::Lanes<V> as Lanes<V, T>>::load(simd, out)).store(out);
+            let x = T::Lanes::<V>::load(simd, x);
+            let weights = T::Lanes::<V>::load(simd, weights);
+            x.mul_add(weights, T::Lanes::<V>::load(simd, out)).store(out);
         }
     }
 }
@@ -88,11 +88,11 @@ impl<T: Float> Kernel for Axpy<'_, T> {
     type Output = ();
     #[inline(always)]
     fn run<V: Vector>(self, simd: V) {
-        let lanes = <T::Lanes<V> as Lanes<V, T>>::LANES;
-        let factor = <T::Lanes<V> as Lanes<V, T>>::splat(simd, self.factor);
+        let lanes = T::Lanes::<V>::LANES;
+        let factor = T::Lanes::<V>::splat(simd, self.factor);
         for (out, x) in self.out.chunks_exact_mut(lanes).zip(self.x.chunks_exact(lanes)) {
-            let x = <T::Lanes<V> as Lanes<V, T>>::load(simd, x);
-            x.mul_add(factor, <T::Lanes<V> as Lanes<V, T>>::load(simd, out)).store(out);
+            let x = T::Lanes::<V>::load(simd, x);
+            x.mul_add(factor, T::Lanes::<V>::load(simd, out)).store(out);
         }
     }
 }
@@ -110,11 +110,11 @@ impl<T: Float> Kernel for Rest<'_, T> {
     type Output = ();
     #[inline(always)]
     fn run<V: Vector>(self, simd: V) {
-        let splat = |x| <T::Lanes<V> as Lanes<V, T>>::splat(simd, x);
+        let splat = |x| T::Lanes::<V>::splat(simd, x);
         let (mean, slope) = (splat(self.mean), -splat(self.slope));
-        let lanes = <T::Lanes<V> as Lanes<V, T>>::LANES;
+        let lanes = T::Lanes::<V>::LANES;
         for (out, z) in self.out.chunks_exact_mut(lanes).zip(self.z.chunks_exact(lanes)) {
-            let z = <T::Lanes<V> as Lanes<V, T>>::load(simd, z);
+            let z = T::Lanes::<V>::load(simd, z);
             let phi = self.activation.phi(z).unwrap_or(z);
             z.mul_add(slope, phi - mean).store(out);
         }
@@ -134,13 +134,13 @@ impl<T: Float> Kernel for RestOfSlope<'_, T> {
     type Output = ();
     #[inline(always)]
     fn run<V: Vector>(self, simd: V) {
-        let slope = <T::Lanes<V> as Lanes<V, T>>::splat(simd, self.slope);
-        let lanes = <T::Lanes<V> as Lanes<V, T>>::LANES;
+        let slope = T::Lanes::<V>::splat(simd, self.slope);
+        let lanes = T::Lanes::<V>::LANES;
         let rows = self.out.chunks_exact_mut(lanes).zip(self.z.chunks_exact(lanes)).zip(self.r.chunks_exact(lanes));
         for ((out, z), r) in rows {
-            let z = <T::Lanes<V> as Lanes<V, T>>::load(simd, z);
+            let z = T::Lanes::<V>::load(simd, z);
             let phi = self.activation.derivative(z).unwrap_or(z);
-            ((phi - slope) * <T::Lanes<V> as Lanes<V, T>>::load(simd, r)).store(out);
+            ((phi - slope) * T::Lanes::<V>::load(simd, r)).store(out);
         }
     }
 }
@@ -155,10 +155,9 @@ impl<T: Float> Kernel for Multiply<'_, T> {
     type Output = ();
     #[inline(always)]
     fn run<V: Vector>(self, simd: V) {
-        let lanes = <T::Lanes<V> as Lanes<V, T>>::LANES;
+        let lanes = T::Lanes::<V>::LANES;
         for (x, weights) in self.x.chunks_exact_mut(lanes).zip(self.weights.chunks_exact(lanes)) {
-            let product =
-                <T::Lanes<V> as Lanes<V, T>>::load(simd, x) * <T::Lanes<V> as Lanes<V, T>>::load(simd, weights);
+            let product = T::Lanes::<V>::load(simd, x) * T::Lanes::<V>::load(simd, weights);
             product.store(x);
         }
     }

@@ -4,13 +4,14 @@
 //! - `activate`, `moments`: an activation: terms of degree 0 and 1 exactly, the rest by random features.
 //! - `spread`, `windows`: convolutions and pooling on the features of each position.
 //! - `stage`, `rows`, `lanes`: running it, a chunk of rows at a time.
-//! - `compile`: from the steps of a net to stages.
+//! - `compile`, `size`: from the steps of a net to stages.
 
 mod activate;
 mod compile;
 mod lanes;
 mod moments;
 mod rows;
+mod size;
 mod spread;
 mod stage;
 mod weights;

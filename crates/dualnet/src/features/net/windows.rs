@@ -1,13 +1,12 @@
 //! Which positions a window meets.
 
 use super::spread::Windows;
-use crate::net::{Padding, Pooling, behind};
+use crate::net::{Padding, Pooling, behind, in_front};
 
-/// Along one axis of n positions (kernels.md, section 5): same and circular give ceil(n / step) windows, half of what is missing, rounded
-/// down, in front.
+/// Windows along one axis of n positions, each of which meets one at least.
 fn axis(n: usize, size: usize, step: usize, padding: Padding) -> Vec<Vec<Option<usize>>> {
     let count = behind(n, size, step, padding);
-    let low = if padding == Padding::Valid { 0 } else { ((count.max(1) - 1) * step + size).saturating_sub(n) / 2 };
+    let low = in_front(n, size, step, count, padding);
     let meets = |shifted: usize| match padding {
         Padding::Circular => Some((shifted + low.div_ceil(n) * n - low) % n),
         Padding::Same | Padding::Valid => shifted.checked_sub(low).filter(|at| *at < n),

@@ -3,7 +3,7 @@
 //! Pairs lie in planes of equal circular offset (i' - i) mod n. A convolution stays in its plane ([`Taps`]); whatever changes the
 //! number of positions moves entries between planes ([`Blend`]).
 
-use crate::net::Padding;
+use crate::net::{Padding, in_front};
 
 /// What a neighbour outside of the image counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,18 +36,10 @@ pub struct Shift {
     pub mask: Vec<bool>,
 }
 
-/// Positions in front of the first that a window of `size` reaches with `padding`; kernels.md section 5.
-fn low(n: usize, size: usize, step: usize, behind: usize, padding: Padding) -> usize {
-    match padding {
-        Padding::Valid => 0,
-        Padding::Same | Padding::Circular => ((behind - 1) * step + size).saturating_sub(n) / 2,
-    }
-}
-
 impl Taps {
     /// Those of a convolution. With a stride or without padding its results are needed at some positions only, which a [`Blend`] picks.
     pub fn new(n: usize, size: usize, step: usize, behind: usize, padding: Padding) -> Self {
-        let low = low(n, size, step, behind, padding);
+        let low = in_front(n, size, step, behind, padding);
         let edge = if padding == Padding::Circular { Edge::Wrap } else { Edge::Zero };
         Self { n, low, high: size - 1 - low, edge }
     }
@@ -121,7 +113,7 @@ impl Blend {
         padding: Padding,
         weight: impl Fn(usize) -> f64,
     ) -> Self {
-        let low = low(n, size, step, behind, padding);
+        let low = in_front(n, size, step, behind, padding);
         let window = |q: usize| {
             let inside: Vec<usize> = (q * step..q * step + size)
                 .filter_map(|i| match padding {

@@ -13,9 +13,6 @@ use crate::model::primal::Sample;
 use crate::random::GENERATOR;
 use crate::resources::Resources;
 
-/// Up to so many landmarks the spectral root is taken, which is better in single precision and has one thread.
-const SPECTRAL: usize = 1024;
-
 /// A map, and how it came to be.
 pub(super) struct Mapped {
     pub embedding: Embedding,
@@ -74,9 +71,8 @@ fn nystrom<T: Float>(candidate: &Candidate, x: MatRef<'_, f64>, dim: usize, reso
     let chosen = Landmarks::choose(&kernel, x.as_ref(), candidate.kernel, dim, method, resources)?;
     // A kernel of low rank has fewer.
     let dim = dim.min(chosen.rows().len()).max(1);
-    let root = if dim <= SPECTRAL { Root::Spectral } else { Root::Triangular };
     let samples = chosen.samples(x.as_ref())?;
-    let map = NystromFeatures::new(kernel, candidate.kernel, samples.as_ref(), dim, root, resources)?;
+    let map = NystromFeatures::new(kernel, candidate.kernel, samples.as_ref(), dim, Root::suited_to(dim), resources)?;
     Ok(Nystrom {
         landmarks: map.landmarks().as_ref().cast(),
         weights: map.weights().as_ref().cast(),
