@@ -111,6 +111,11 @@ pub(super) struct Mapped<'a, T> {
     pub(super) weights: &'a [f64],
 }
 
+/// Rows of the largest chunk of a source of so many rows.
+pub(super) fn chunk_rows(rows: Option<u64>) -> usize {
+    rows.and_then(|rows| usize::try_from(rows).ok()).map_or(CHUNK, |rows| rows.min(CHUNK))
+}
+
 /// Hands the features of all rows to `work`, a chunk at a time; `held` bytes are in use already.
 pub(super) fn for_each_chunk<T: Float>(
     map: &dyn FeatureMap<T>,
@@ -129,11 +134,12 @@ pub(super) fn for_each_chunk<T: Float>(
         });
     }
     let row = (size_of::<T>() as u64).saturating_mul(2 * m as u64 + d as u64).saturating_add(8 * k as u64);
-    let needed = row.saturating_mul(CHUNK as u64).saturating_add(held);
+    let most = chunk_rows(source.rows());
+    let needed = row.saturating_mul(most as u64).saturating_add(held);
     resources.reserve("features of a chunk of rows", needed, "use fewer features, or raise the memory limit")?;
     let total = source.rows().unwrap_or(0);
     let mut waiting = Waiting { x: Vec::new(), y: Vec::new(), weights: Vec::new(), rows: 0, done: 0 };
-    let mut features = Mat::zeros(CHUNK, m);
+    let mut features = Mat::zeros(most, m);
     loop {
         resources.check(what)?;
         let batch = source.next()?;
@@ -151,6 +157,10 @@ pub(super) fn for_each_chunk<T: Float>(
                 break;
             }
             let n = waiting.rows;
+            if n > features.rows() {
+                // More than the source said it has.
+                features = Mat::zeros(CHUNK, m);
+            }
             let mapped = Mat::from_vec(n, d, std::mem::take(&mut waiting.x))?;
             let out = crate::linalg::MatMut::new(features.as_mut_slice(), n, m, m)?;
             transform_into(map, mapped.as_ref(), out, resources).map_err(|e| e.after_rows(waiting.done))?;

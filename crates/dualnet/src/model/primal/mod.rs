@@ -158,7 +158,8 @@ pub(super) fn check_rows(batches: &dyn Batches) -> Result<usize> {
 /// Lambdas that features of precision `T` allow.
 pub(super) fn lambdas<T: Float>(lambdas: &[f64]) -> Vec<f64> {
     let least = if T::PRECISION == Precision::F32 { LEAST_LAMBDA_F32 } else { 0.0 };
-    let mut lambdas: Vec<f64> = lambdas.iter().map(|l| l.max(least)).collect();
+    // What is no lambda stays so, for the path to refuse.
+    let mut lambdas: Vec<f64> = lambdas.iter().map(|&l| if l >= 0.0 { l.max(least) } else { l }).collect();
     lambdas.sort_by(f64::total_cmp);
     lambdas.dedup();
     lambdas
