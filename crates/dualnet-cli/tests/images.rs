@@ -117,14 +117,74 @@ fn the_plan_measures_a_pair() {
 }
 
 #[test]
+fn features_of_images_are_fitted_saved_and_judged() {
+    let place = Place::new();
+    idx(&place, "x", "y", 0..80);
+    idx(&place, "z", "w", 100..140);
+    let line = "fit x --labels y --net myrtle-5 --method features --features 256 --whiten mean";
+    let fitted = place.json(&format!("{line} --augment flip --test z --test-labels w -o m"));
+    assert_eq!((&fitted["method"], &fitted["features"]["dim"]), (&"features".into(), &256.into()));
+    assert_eq!((&fitted["loo"]["rows"], &fitted["test"]["rows"]), (&80.into(), &40.into()));
+    assert!(fitted["test"]["accuracy"].as_f64().unwrap() >= 0.9, "{fitted}");
+    assert!((0.0..0.5).contains(&fitted["features"]["kernel_error"].as_f64().unwrap()), "{fitted}");
+    let judged = place.json("evaluate m z --labels w");
+    assert_eq!(judged["accuracy"], fitted["test"]["accuracy"]);
+    assert_eq!(judged["log_loss"], fitted["test"]["log_loss"]);
+    assert!(place.ok("predict m z").out.starts_with("prediction,p_0,p_1\n"));
+    let text = place.ok(&format!("{line} --kernel ntk")).out;
+    assert!(text.contains("(ntk by 256 random features, channels standardised)"), "{text}");
+    assert!(text.contains("kernel error"), "{text}");
+    let plan = place.json(&format!("{line} --dry-run"));
+    assert_eq!((&plan["rows"], &plan["features"]), (&80.into(), &256.into()));
+    assert!(plan["seconds_expected"].as_f64() > plan["seconds_per_image"].as_f64(), "{plan}");
+    let text = place.ok(&format!("{line} --dry-run")).out;
+    assert!(text.starts_with("80 images, 256 random features, "), "{text}");
+}
+
+#[test]
+fn auto_takes_features_of_images_where_the_kernel_takes_too_long_or_too_much() {
+    let place = Place::new();
+    idx(&place, "x", "y", 0..300);
+    let exact = place.json("fit x --labels y --net fc-relu-1 --whiten mean");
+    assert_eq!(exact["method"], "exact");
+    // A thousand images take 28 n^2 bytes, 28 MB.
+    idx(&place, "many", "theirs", 0..1000);
+    let done = place.ok("fit many --labels theirs --net fc-relu-1 --whiten mean --memory 20M");
+    assert!(
+        done.err.contains("method features (512 features): exact needs ") && done.err.contains("of memory"),
+        "{}",
+        done.err
+    );
+    assert!(done.out.contains("by 512 random features"), "{}", done.out);
+    let done = place.ok("fit x --labels y --net myrtle-5 --images 40 --time 1h --dry-run");
+    assert!(done.out.starts_with("40 images, 820 pairs"), "{}", done.out);
+    place.fails(
+        "fit x --labels y --net myrtle-5 --time 1ms",
+        &["--memory and --time", "for 256 features of 300 images"],
+    );
+    let hurried = "fit x --labels y --net myrtle-5 --method features --features 256 --time 1ms";
+    place.fails(hurried, &["--time: expected about", "for 256 features"]);
+    place.fails("fit x --labels y --net myrtle-5 --method exact --time 1ms", &["--time: expected about", "for exact"]);
+}
+
+#[test]
 fn what_does_not_fit_is_said() {
     let place = Place::new();
     idx(&place, "x", "y", 0..12);
+    let line = "fit x --labels y --net myrtle-5 --method features";
+    place.fails(&format!("{line} --job j"), &["--job: expected an exact kernel to keep"]);
+    place.fails(&format!("{line} --features 0"), &["the number of features: expected 1 to"]);
+    place.fails(&format!("{line} --read file"), &["--read: expected memory for a net on images"]);
+    place.fails(&format!("{line} --memory 1M --features 4096"), &["4096 features to 12 images", "--memory"]);
+    place.fails("fit x --labels y --net myrtle-5 --features 64", &["--features: expected --method features beside it"]);
     place.put("t.csv", "a,b\n1,2\n3,4\n");
     place.ok("fit x --labels y --net myrtle-5 -o m");
     place.fails("fit x --labels y --augment flip", &["--augment: expected a single net beside it, found --net auto"]);
     place.fails("fit x --labels y --net bundled:relu-1-64 --whiten zca", &["--whiten: expected a single net"]);
-    place.fails("fit x --labels y --net myrtle-5 --precision f64", &["--precision: expected f32 for a net on images"]);
+    place.fails(
+        "fit x --labels y --net myrtle-5 --precision f64",
+        &["--precision: expected --method features beside it, for a net on images"],
+    );
     place.fails("fit x --labels y --net myrtle-5 --missing mean", &["--missing: expected refuse or drop for images"]);
     place.fails("fit x --net myrtle-5", &["x: expected images with targets, found images alone"]);
     place.fails("fit t.csv --net myrtle-5", &["t.csv: expected images, found a table"]);

@@ -4,6 +4,7 @@
 
 mod apply;
 mod arc_cosine;
+mod flip;
 mod homogeneous;
 pub mod landmarks;
 mod net;
@@ -13,6 +14,7 @@ mod random;
 mod scaling;
 
 pub use arc_cosine::{ArcCosine, ArcCosineFeatures, ArcCosineOptions};
+pub use flip::FlipFeatures;
 pub use homogeneous::{HomogeneousOptions, HomogeneousSeries, HomogeneousSketch};
 pub use landmarks::{Landmarks, PartialCholesky};
 pub use net::{NetFeatureOptions, NetFeatures};
@@ -39,6 +41,10 @@ pub trait FeatureMap<T: Float>: Send + Sync + std::fmt::Debug {
     fn dim(&self) -> usize;
     /// Numbers of scratch memory that [`Self::tile`] needs.
     fn scratch(&self) -> usize;
+    /// Bytes that [`Self::tile`] needs beside `x` and `out`: scratch memory, and what it allocates itself.
+    fn work_bytes(&self) -> u64 {
+        (self.scratch() * size_of::<T>()) as u64
+    }
     /// Maps the rows of `x` (TILE, d), all finite, to those of `out` (TILE, m), on the calling thread. What `out` and
     /// `scratch` held does not matter.
     fn tile(&self, x: MatRef<'_, T>, out: MatMut<'_, T>, scratch: &mut [T], isa: Isa) -> Result<()>;
@@ -90,6 +96,8 @@ pub fn transform_into<T: Float, F: FeatureMap<T> + ?Sized>(
                 scratch: vec![T::default(); map.scratch()],
             },
             |workspace, (tile, out)| {
+                // An image takes milliseconds.
+                resources.check("features")?;
                 let rows = TILE.min(n - tile * TILE);
                 map_rows(
                     map,

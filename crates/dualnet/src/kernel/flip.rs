@@ -108,7 +108,7 @@ fn one_sided(plain: f64, turned: f64) -> Error {
 }
 
 /// Rows of images turned left to right.
-fn flipped<T: Float>(x: MatRef<'_, T>, shape: &InputShape) -> Mat<T> {
+pub(crate) fn flipped<T: Float>(x: MatRef<'_, T>, shape: &InputShape) -> Mat<T> {
     let (width, channels) = (shape.positions.last().copied().unwrap_or(1), shape.channels);
     let mut out = x.to_mat();
     for i in 0..x.rows() {
@@ -121,7 +121,7 @@ fn flipped<T: Float>(x: MatRef<'_, T>, shape: &InputShape) -> Mat<T> {
 }
 
 /// Half the sum, into `a`.
-fn average<T: Float>(a: &mut [T], b: &[T]) {
+pub(crate) fn average<T: Float>(a: &mut [T], b: &[T]) {
     for (a, b) in a.iter_mut().zip(b) {
         *a = T::from_f64(0.5 * a.to_f64() + 0.5 * b.to_f64());
     }

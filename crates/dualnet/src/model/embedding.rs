@@ -5,7 +5,7 @@ use super::features::{FeaturePrecision, Map, TowerDescription};
 use super::invalid;
 use crate::error::Result;
 use crate::features::{NetFeatureOptions, NetFeatures, NystromFeatures};
-use crate::kernel::{DenseKernel, Float, InputShape};
+use crate::kernel::{Float, InputShape, NetKernel};
 use crate::linalg::Mat;
 use crate::net::Net;
 use crate::random::GENERATOR;
@@ -43,23 +43,23 @@ impl Embedding {
         }
     }
 
-    /// The map, for preprocessed rows of `width` columns.
-    pub fn draw(&self, width: usize, resources: &Resources) -> Result<Map> {
+    /// The map, for preprocessed samples of that shape.
+    pub fn draw(&self, shape: &InputShape, resources: &Resources) -> Result<Map> {
         match self {
             Embedding::Tower { tower, anchors } => tower.draw(anchors.as_ref(), resources),
             Embedding::Net { net, kernel, drawn } => {
                 check_generator(drawn.generator, "the features of the net")?;
                 let seeded = resources.clone().with_seed(drawn.seed);
                 Ok(match drawn.precision {
-                    FeaturePrecision::F32 => Map::F32(net_features(net, *kernel, drawn.dim, width, &seeded)?),
-                    FeaturePrecision::F64 => Map::F64(net_features(net, *kernel, drawn.dim, width, &seeded)?),
+                    FeaturePrecision::F32 => Map::F32(net_features(net, *kernel, drawn.dim, shape, &seeded)?),
+                    FeaturePrecision::F64 => Map::F64(net_features(net, *kernel, drawn.dim, shape, &seeded)?),
                 })
             }
             Embedding::Nystrom { net, kernel, precision, landmarks, weights } => {
                 let parts = (landmarks, weights);
                 Ok(match precision {
-                    FeaturePrecision::F32 => Map::F32(nystrom(net, *kernel, parts, resources)?),
-                    FeaturePrecision::F64 => Map::F64(nystrom(net, *kernel, parts, resources)?),
+                    FeaturePrecision::F32 => Map::F32(nystrom(net, *kernel, parts, shape, resources)?),
+                    FeaturePrecision::F64 => Map::F64(nystrom(net, *kernel, parts, shape, resources)?),
                 })
             }
         }
@@ -79,20 +79,20 @@ fn net_features<T: Float>(
     net: &Net,
     kernel: KernelKind,
     dim: usize,
-    width: usize,
+    shape: &InputShape,
     resources: &Resources,
 ) -> Result<Arc<NetFeatures<T>>> {
-    let options = NetFeatureOptions::new(kernel, dim);
-    Ok(Arc::new(NetFeatures::draw(net, &InputShape::vector(width), &options, resources)?))
+    Ok(Arc::new(NetFeatures::draw(net, shape, &NetFeatureOptions::new(kernel, dim), resources)?))
 }
 
 fn nystrom<T: Float>(
     net: &Net,
     kernel: KernelKind,
     (landmarks, weights): (&Mat<f64>, &Mat<f64>),
+    shape: &InputShape,
     resources: &Resources,
-) -> Result<Arc<NystromFeatures<T, DenseKernel>>> {
-    let dense = DenseKernel::new(net, landmarks.cols())?;
+) -> Result<Arc<NystromFeatures<T, NetKernel>>> {
+    let exact = NetKernel::new(net, shape)?;
     let (landmarks, weights) = (landmarks.as_ref().cast::<T>(), weights.as_ref().cast::<T>());
-    Ok(Arc::new(NystromFeatures::with_parts(dense, kernel, landmarks, weights, resources)?))
+    Ok(Arc::new(NystromFeatures::with_parts(exact, kernel, landmarks, weights, resources)?))
 }

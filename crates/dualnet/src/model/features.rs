@@ -2,12 +2,13 @@
 
 use super::embedding::{Embedding, check_generator};
 use crate::error::Result;
-use crate::features::{FeatureMap, TILE, transform_into};
-use crate::kernel::Float;
+use crate::features::{FeatureMap, FlipFeatures, TILE, transform_into};
+use crate::kernel::{Float, InputShape};
 use crate::linalg::{Mat, MatRef, affine};
 use crate::resources::Resources;
 use crate::snnk::{BundledNet, Directions, TowerOptions, bundled_tower};
 use serde::{Deserialize, Serialize};
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Rows mapped at a time: whole tiles, so that the memory of their features stays bounded.
@@ -76,34 +77,52 @@ pub(super) struct Features {
 }
 
 impl Features {
-    /// Values (rows x outputs) of preprocessed rows.
-    pub fn values(&self, x: &Mat<f64>, intercept: &[f64], resources: &Resources) -> Result<Mat<f64>> {
-        let mut values = Mat::zeros(x.rows(), intercept.len());
-        for start in (0..x.rows()).step_by(BATCH) {
-            let end = x.rows().min(start + BATCH);
-            let phi = self.map.features(x.as_ref().block(start..end, 0..x.cols())?, resources)?;
+    /// Values (rows x outputs) of `rows` samples, of which `batch` gives some, preprocessed.
+    pub fn values<T: Float>(
+        &self,
+        rows: usize,
+        batch: impl Fn(Range<usize>) -> Result<Mat<T>>,
+        intercept: &[f64],
+        resources: &Resources,
+    ) -> Result<Mat<f64>> {
+        let mut values = Mat::zeros(rows, intercept.len());
+        for start in (0..rows).step_by(BATCH) {
+            let end = rows.min(start + BATCH);
+            let phi = self.map.features(batch(start..end)?.as_ref(), resources)?;
             let out = affine(intercept, phi.as_ref(), self.theta.as_ref(), resources)?;
             for i in start..end {
                 values.row_mut(i).copy_from_slice(out.row(i - start));
             }
-            resources.progress.update("predicting", end as u64, x.rows() as u64);
+            resources.progress.update("predicting", end as u64, rows as u64);
         }
         Ok(values)
     }
 }
 
 impl Map {
+    /// The same for an image of that shape and its flip.
+    pub fn flipped(self, shape: &InputShape) -> Result<Self> {
+        Ok(match self {
+            Map::F32(map) => Map::F32(Arc::new(FlipFeatures::new(map, shape)?)),
+            Map::F64(map) => Map::F64(Arc::new(FlipFeatures::new(map, shape)?)),
+        })
+    }
+
     /// Features in double precision, rows of zeros added up to whole tiles: a product with them then takes the same path for a
     /// row whatever else is in the batch.
-    pub fn features(&self, x: MatRef<'_, f64>, resources: &Resources) -> Result<Mat<f64>> {
+    pub fn features<S: Float>(&self, x: MatRef<'_, S>, resources: &Resources) -> Result<Mat<f64>> {
         match self {
-            Map::F32(map) => whole_tiles::<f32>(map.as_ref(), x, resources),
-            Map::F64(map) => whole_tiles::<f64>(map.as_ref(), x, resources),
+            Map::F32(map) => whole_tiles(map.as_ref(), x, resources),
+            Map::F64(map) => whole_tiles(map.as_ref(), x, resources),
         }
     }
 }
 
-fn whole_tiles<T: Float>(map: &dyn FeatureMap<T>, x: MatRef<'_, f64>, resources: &Resources) -> Result<Mat<f64>> {
+fn whole_tiles<T: Float, S: Float>(
+    map: &dyn FeatureMap<T>,
+    x: MatRef<'_, S>,
+    resources: &Resources,
+) -> Result<Mat<f64>> {
     let rows = x.rows().next_multiple_of(TILE);
     let mut phi = Mat::<T>::zeros(x.rows(), map.dim());
     transform_into(map, x.cast::<T>().as_ref(), phi.as_mut(), resources)?;

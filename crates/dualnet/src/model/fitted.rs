@@ -112,7 +112,10 @@ impl Model {
         let wanted = self.outputs.variances(level)?;
         let (values, variance) = match &self.solution {
             Solution::Exact(exact) => exact.values(&x, &self.intercept, wanted, resources)?,
-            Solution::Features(features) => (features.values(&x, &self.intercept, resources)?, Vec::new()),
+            Solution::Features(features) => {
+                let batch = |rows| Ok(x.as_ref().block(rows, 0..x.cols())?.to_mat());
+                (features.values(x.rows(), batch, &self.intercept, resources)?, Vec::new())
+            }
         };
         self.outputs.prediction(values, &variance, level)
     }

@@ -48,8 +48,9 @@ pub use fit::{FitOptions, Plan, Report, Tried, fit, plan, shuffled};
 pub use fitted::{Intervals, Model, Prediction};
 pub use frame::{Column, Frame, Values};
 pub use images::{
-    Augment, Direct, GramSource, ImageModel, ImageOptions, ImagePlan, ImageReport, Images, Whiten, fit_images,
-    image_job, pair_seconds, plan_images,
+    Augment, Direct, GramSource, ImageFeatureOptions, ImageFeaturePlan, ImageModel, ImageOptions, ImagePlan,
+    ImageReport, Images, Whiten, fit_image_features, fit_images, image_job, image_seconds, pair_seconds,
+    plan_image_features, plan_images,
 };
 pub use method::{Chosen, Limits, Method, MethodPlan, Obstacle, auto_methods, choose_method};
 pub use metrics::Metrics;

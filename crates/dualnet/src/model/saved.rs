@@ -11,7 +11,7 @@ use super::invalid;
 use super::outputs::Outputs;
 use super::preprocess::Preprocess;
 use crate::error::{Error, Result};
-use crate::kernel::DenseKernel;
+use crate::kernel::{DenseKernel, InputShape};
 use crate::linalg::Mat;
 use crate::net::Net;
 use crate::resources::Resources;
@@ -252,7 +252,7 @@ fn features(
     };
     // Before anything is drawn: what the description asks for has the size of an array that is there.
     let theta = take(tensors, "theta", &[Some(embedding.dim()), Some(k)])?;
-    let map = embedding.draw(width, resources)?;
+    let map = embedding.draw(&InputShape::vector(width), resources)?;
     Ok(Solution::Features(Box::new(Features { embedding, map, theta, lambda_absolute })))
 }
 
@@ -309,7 +309,7 @@ pub(super) fn outputs(
 pub(super) struct Fields<'a>(pub(super) &'a serde_json::Value);
 
 impl Fields<'_> {
-    fn has(&self, name: &str) -> bool {
+    pub(super) fn has(&self, name: &str) -> bool {
         self.0.get(name).is_some()
     }
 

@@ -33,4 +33,4 @@ pub use primal::{PrimalFit, PrimalOptions, PrimalPath, PrimalPoint, PrimalSolver
 pub use primal_loo::PrimalLeaveOneOut;
 pub use source::{ArraySource, Batch, Identity, Source};
 pub use statistics::RidgeStatistics;
-pub use stream::accumulate;
+pub use stream::{Kept, accumulate, accumulate_keeping};

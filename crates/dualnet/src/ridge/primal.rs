@@ -204,6 +204,33 @@ impl PrimalPath {
         }
     }
 
+    /// A lambda of the options to begin a search at, which leave-one-out may decide: with a band the one of least
+    /// [`gcv`](PrimalPoint::gcv), with Cholesky the one that the first features alone lead to. No decomposition beyond those of the band.
+    ///
+    /// # Errors
+    /// No lambdas; those of [`Self::points`].
+    pub fn proposal(&mut self, resources: &Resources) -> Result<f64> {
+        let none = || Error::Invalid {
+            what: "lambdas of ridge".into(),
+            expected: "at least one".into(),
+            found: "none".into(),
+            hint: "leave the path out".into(),
+        };
+        let lambdas = &self.options.lambdas;
+        if let Solver::Cholesky(_) = &self.solver {
+            return self.nearest_to_guess(lambdas).map(|at| lambdas[at]).ok_or_else(none);
+        }
+        let points = self.points(resources)?;
+        best_by_gcv(&points).map(|best| points[best].lambda).ok_or_else(none)
+    }
+
+    /// Which of `lambdas` is nearest to the guess, in their ratio.
+    fn nearest_to_guess(&self, lambdas: &[f64]) -> Option<usize> {
+        let guess = self.guess.unwrap_or(1e-4);
+        let far = |lambda: f64| (self.relative(lambda).max(1e-300).ln() - guess.ln()).abs();
+        (0..lambdas.len()).min_by(|&a, &b| far(lambdas[a]).total_cmp(&far(lambdas[b])))
+    }
+
     /// The lambdas named, one decomposition each.
     pub fn evaluate(&mut self, lambdas: &[f64], resources: &Resources) -> Result<Vec<PrimalPoint>> {
         check_lambdas(lambdas)?;
@@ -227,9 +254,7 @@ impl PrimalPath {
         let mut lambdas = self.options.lambdas.clone();
         lambdas.sort_by(f64::total_cmp);
         lambdas.dedup();
-        let guess = self.guess.unwrap_or(1e-4);
-        let far = |lambda: f64| (self.relative(lambda).max(1e-300).ln() - guess.ln()).abs();
-        let start = (0..lambdas.len()).min_by(|&a, &b| far(lambdas[a]).total_cmp(&far(lambdas[b]))).unwrap_or(0);
+        let start = self.nearest_to_guess(&lambdas).unwrap_or(0);
         let mut visited: Vec<(usize, PrimalPoint)> = Vec::new();
         let mut wanted = vec![start, start.saturating_sub(1), (start + 1).min(lambdas.len() - 1)];
         loop {

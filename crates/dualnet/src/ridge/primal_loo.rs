@@ -6,7 +6,7 @@
 use super::chunk::weight;
 use super::primal::{PrimalFit, PrimalPath};
 use super::source::Source;
-use super::stream::{Mapped, for_each_chunk};
+use super::stream::{Mapped, chunk_rows, for_each_chunk};
 use crate::error::{Error, Result};
 use crate::features::FeatureMap;
 use crate::kernel::Float;
@@ -70,7 +70,7 @@ impl PrimalPath {
         source.restart()?;
         let (mut predictions, mut leverages) = (Vec::new(), Vec::new());
         let (mut squares, mut total) = (0.0, 0.0);
-        let held = 8 * (m as u64).pow(2) + 16 * (super::statistics::CHUNK * m) as u64;
+        let held = 8 * (m as u64).pow(2) + 16 * (chunk_rows(source.rows()) * m) as u64;
         for_each_chunk(map, source, held, "leave-one-out", resources, |chunk| {
             let rows = self.leave_out(&fit, shift, &chunk, leverages.len(), resources)?;
             for (i, (h, f)) in rows.into_iter().enumerate() {

@@ -14,12 +14,12 @@ use serde_json::json;
 
 const SIDE: usize = 6;
 
-fn shape() -> InputShape {
+pub fn shape() -> InputShape {
     InputShape::image(SIDE, SIDE, 1)
 }
 
 /// A bright bar on a noisy ground: upright (class 1) or lying (class 0), anywhere.
-fn bars(n: usize, seed: u64) -> (Images, Target) {
+pub fn bars(n: usize, seed: u64) -> (Images, Target) {
     let mut draws = Draws::new(seed, Purpose::ROWS, 9);
     let (mut bytes, mut codes) = (Vec::new(), Vec::new());
     for i in 0..n {
@@ -34,7 +34,7 @@ fn bars(n: usize, seed: u64) -> (Images, Target) {
     (Images::from_bytes(shape(), &bytes).unwrap(), Target::Classes { name: "y".into(), labels, codes })
 }
 
-fn brightness(images: &Images) -> Target {
+pub fn brightness(images: &Images) -> Target {
     let mean = |i: usize| images.values().row(i).iter().map(|&x| f64::from(x)).sum::<f64>();
     Target::Numbers { names: vec!["light".into()], values: Mat::from_fn(images.len(), 1, |i, _| 3.0 + mean(i)) }
 }
@@ -43,12 +43,12 @@ fn options(whiten: Whiten, augment: Augment) -> ImageOptions {
     ImageOptions { whiten, augment, ..ImageOptions::new(Net::parse("fc-relu-2").unwrap()) }
 }
 
-fn flipped(images: &Images) -> Images {
+pub fn flipped(images: &Images) -> Images {
     let turn = |i: usize, j: usize| images.values()[(i, j / SIDE * SIDE + SIDE - 1 - j % SIDE)];
     Images::new(shape(), Mat::from_fn(images.len(), SIDE * SIDE, turn)).unwrap()
 }
 
-fn scores(prediction: Prediction) -> Mat<f64> {
+pub fn scores(prediction: Prediction) -> Mat<f64> {
     match prediction {
         Prediction::Classes { scores, .. } => scores,
         Prediction::Numbers { values, .. } => values,
@@ -170,7 +170,7 @@ fn numbers_have_intervals_of_one_width() {
     assert!((0..50).all(|i| (width(i) - width(0)).abs() < 1e-9));
 }
 
-fn through_text(parts: &Parts) -> Parts {
+pub fn through_text(parts: &Parts) -> Parts {
     Parts { json: serde_json::from_str(&parts.json.to_string()).unwrap(), tensors: parts.tensors.clone() }
 }
 

@@ -5,6 +5,7 @@ mod bundled;
 mod data;
 mod fit;
 mod hostile;
+mod image_features;
 mod images;
 mod methods;
 mod oracle;

@@ -1,5 +1,6 @@
 //! Fitting nets to images: as they are, with their positions.
 
+use super::image_method::{ImageTask, ImageWay};
 use super::job::{Folder, Source};
 use super::load::split;
 use super::report::{Tested, metrics_json};
@@ -12,7 +13,8 @@ use crate::store;
 use crate::verbs::kernel::read_net;
 use dualnet::Resources;
 use dualnet::model::{
-    Augment, ImageModel, ImageOptions, ImageReport, Images, Target, Task, Whiten, fit_images, plan_images,
+    Augment, ImageModel, ImageOptions, ImageReport, Images, Target, Task, Whiten, fit_image_features, fit_images,
+    plan_images,
 };
 use dualnet::snnk::BundledNet;
 use serde_json::json;
@@ -51,35 +53,69 @@ impl Fit {
         if !net.is_spatial() && asked.is_none() {
             return rows();
         }
-        let refuse = |what: &str, expected: &str, found: &str| {
-            Err(Error::argument(what, expected, found, "leave it out: nets on images are solved exactly, from memory"))
-        };
+        self.check_image_options()?;
+        Ok(Some(ImageOptions {
+            kernel: self.kernel_choice(),
+            whiten: self.whiten.into(),
+            augment: self.augment.into(),
+            ..ImageOptions::new(net)
+        }))
+    }
+
+    /// Refuses options that fits to images do not have.
+    fn check_image_options(&self) -> Result<()> {
+        let by_features = matches!(self.method, MethodOption::Features);
+        let method = format!("--method {}", self.method.name());
+        let refuse =
+            |what: &str, expected: &str, found: &str, hint: &str| Err(Error::argument(what, expected, found, hint));
         match (self.method, self.precision, self.read) {
-            (MethodOption::Features | MethodOption::Nystrom | MethodOption::Pcg, ..) => {
-                refuse("--method", "exact for a net on images", self.method.name())
+            (MethodOption::Nystrom | MethodOption::Pcg, ..) => {
+                let hint = "take --method features, which need no kernel values, or exact";
+                refuse("--method", "exact, features or auto for a net on images", self.method.name(), hint)
             }
-            (_, PrecisionOption::F64, _) => refuse("--precision", "f32 for a net on images", "f64"),
-            (.., ReadOption::File) => refuse("--read", "memory for a net on images", "file"),
-            _ if self.time.is_some() => refuse("--time", "no limit for a net on images", "one"),
-            _ if self.features.is_some() => refuse("--features", "a net that reads rows", "a net on images"),
-            _ => Ok(Some(ImageOptions {
-                kernel: self.kernel_choice(),
-                whiten: self.whiten.into(),
-                augment: self.augment.into(),
-                ..ImageOptions::new(net)
-            })),
+            (_, PrecisionOption::F64, _) if !by_features => refuse(
+                "--precision",
+                "--method features beside it, for a net on images",
+                &method,
+                "exact kernels of images are in f32",
+            ),
+            (.., ReadOption::File) => refuse(
+                "--read",
+                "memory for a net on images",
+                "file",
+                "leave it out: images take a byte or four a value",
+            ),
+            _ if self.features.is_some() && !by_features => {
+                refuse("--features", "--method features beside it", &method, "leave it out, or add --method features")
+            }
+            _ if self.job.is_some() && by_features => {
+                refuse("--job", "an exact kernel to keep", &method, "leave it out: features of images are not kept")
+            }
+            _ => Ok(()),
         }
     }
 
     /// Fits a net to images.
     pub(super) fn run_images(&self, options: &ImageOptions, resources: &Resources, start: Instant) -> Result<()> {
         let Sets { train: (train, target), test } = self.load_images(options)?;
+        let tested = test.as_ref().map_or(0, |(images, _)| images.len());
+        let task = ImageTask { images: &train, target: &target, tested, options, resources };
+        let (way, why) = self.settle_images(&task)?;
+        if let (ImageWay::Features(options), Some(why)) = (&way, why) {
+            self.common.say(&format!("method features ({} features): {why}", options.dim));
+        }
         if self.dry_run {
-            let tested = test.map_or(0, |(images, _)| images.len());
-            return self.print_image_plan((&train, tested), &target, options, resources);
+            return match &way {
+                ImageWay::Exact => self.print_image_plan((&train, tested), &target, options, resources),
+                ImageWay::Features(options) => self.print_image_feature_plan(&task, options),
+            };
         }
         let mut source = self.source(&train, &target, options, resources)?;
-        let model = match fit_images(&train, &target, options, &mut source, resources) {
+        let model = match &way {
+            ImageWay::Exact => fit_images(&train, &target, options, &mut source, resources),
+            ImageWay::Features(options) => fit_image_features(&train, &target, options, resources),
+        };
+        let model = match model {
             Ok(model) => model,
             Err(error) => return Err(source.cause(&self.data, error)),
         };
@@ -97,7 +133,7 @@ impl Fit {
         let seconds = start.elapsed().as_secs_f64();
         if self.common.json {
             let mut value = json!(model.report());
-            value["loo"] = metrics_json(&model.report().loo, None, model.report().n_train);
+            value["loo"] = metrics_json(&model.report().loo, None, model.report().loo_rows);
             value["threads"] = json!(resources.threads());
             value["seconds"] = json!(seconds);
             if self.job.is_some() {
@@ -189,7 +225,7 @@ impl Fit {
             Task::Regression => format!("predicting   {}\n", model.targets().join(", ")),
         };
         text += &described(report);
-        text += &self.closing(report.task, Some(("leave-one-out", report.n_train, &report.loo)), tested, seconds);
+        text += &self.closing(report.task, Some(("leave-one-out", report.loo_rows, &report.loo)), tested, seconds);
         output::print(&text)
     }
 }
@@ -207,10 +243,16 @@ fn described(report: &ImageReport) -> String {
     };
     let flips = if report.augment == Augment::Flip { ", flips" } else { "" };
     let (kernel, lambda) = (report.kernel.name(), output::number(report.lambda));
-    let mut text = format!("model        {} ({kernel}{whiten}{flips}), lambda {lambda}\n", report.net);
+    let features = report.features.as_ref();
+    let by = features.map_or(String::new(), |f| format!(" by {} random features", f.dim));
+    let mut text = format!("model        {} ({kernel}{by}{whiten}{flips}), lambda {lambda}\n", report.net);
+    if let Some(error) = features.and_then(|f| f.kernel_error) {
+        text += &format!("kernel error {} of the exact kernel, on pairs of training images\n", output::number(error));
+    }
     if let Some(jitter) = report.jitter {
-        let (jitter, condition) = (output::number(jitter), output::number(report.condition));
-        text += &format!("note         {jitter} was added to lambda for a stable solution (condition {condition})\n");
+        let condition = report.condition.map_or(String::new(), |c| format!(" (condition {})", output::number(c)));
+        let jitter = output::number(jitter);
+        text += &format!("note         {jitter} was added to lambda for a stable solution{condition}\n");
     }
     text
 }

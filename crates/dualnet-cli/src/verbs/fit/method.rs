@@ -107,7 +107,7 @@ impl Fit {
         }
     }
 
-    fn precision(&self) -> Option<FeaturePrecision> {
+    pub(super) fn precision(&self) -> Option<FeaturePrecision> {
         match self.precision {
             PrecisionOption::Auto => None,
             PrecisionOption::F32 => Some(FeaturePrecision::F32),
@@ -152,11 +152,9 @@ impl Fit {
                 Ok((method, None))
             }
             Ways::Features(map, choice, precision) => {
-                let dims = std::iter::successors(Some(default_features(rows)), |dim| Some(dim / 2));
-                let dims = dims.take_while(|dim| *dim >= LEAST_FEATURES);
                 let options =
                     |dim| EmbeddedOptions { choice: choice.clone(), precision, ..EmbeddedOptions::new(map, dim) };
-                let mut methods: Vec<Method> = dims.map(|dim| Method::Embedded(options(dim))).collect();
+                let mut methods: Vec<Method> = feature_counts(rows).map(|dim| Method::Embedded(options(dim))).collect();
                 match choose_method(&methods, shape, &limits) {
                     Ok(chosen) => Ok((methods.swap_remove(chosen.at), None)),
                     Err(error) => Err(Error::within(&self.data)(error)),
@@ -224,6 +222,12 @@ impl MethodOption {
             MethodOption::Pcg => "pcg",
         }
     }
+}
+
+/// Numbers of features that nobody chose, the best first.
+pub(super) fn feature_counts(rows: usize) -> impl Iterator<Item = usize> {
+    let dims = std::iter::successors(Some(default_features(rows)), |dim| Some(dim / 2));
+    dims.take_while(|dim| *dim >= LEAST_FEATURES)
 }
 
 /// Features that nobody chose: more rows pay for more of them.

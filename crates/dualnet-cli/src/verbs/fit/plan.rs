@@ -1,13 +1,15 @@
 //! What a fit will take, before it is done.
 
 use super::Fit;
+use super::image_method::{ImageFeatureTime, ImageTask};
 use super::job::{self, Found};
 use crate::error::{Error, Result};
 use crate::output;
 use crate::store;
 use dualnet::Resources;
 use dualnet::model::{
-    ImageOptions, Images, KernelTiles, Method, MethodPlan, Target, pair_seconds, plan, plan_images, plan_pcg,
+    ImageFeatureOptions, ImageOptions, Images, KernelTiles, Method, MethodPlan, Target, pair_seconds, plan,
+    plan_images, plan_pcg,
 };
 use serde_json::json;
 
@@ -57,6 +59,29 @@ impl Fit {
             output::count(rows, "row"),
             output::bytes(bytes),
             output::over_limit(bytes, limit),
+            output::duration(seconds),
+        ))
+    }
+
+    /// What a fit of features to images will take.
+    pub(super) fn print_image_feature_plan(&self, task: &ImageTask<'_>, options: &ImageFeatureOptions) -> Result<()> {
+        let ImageFeatureTime { plan, image, seconds } = self.feature_time(task, options)?;
+        let limit = self.common.memory();
+        if self.common.json {
+            let mut value = json!(plan);
+            value["method"] = json!("features");
+            value["seconds_per_image"] = json!(image);
+            value["seconds_expected"] = json!(seconds);
+            value["memory"] = json!(limit);
+            return output::print_json(&value);
+        }
+        output::print(&format!(
+            "{}, {} random features, {} ms for one, {} of memory{}, about {}",
+            output::count(plan.rows, "image"),
+            plan.features,
+            output::number(1e3 * image),
+            output::bytes(plan.bytes),
+            output::over_limit(plan.bytes, limit),
             output::duration(seconds),
         ))
     }

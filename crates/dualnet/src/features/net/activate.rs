@@ -6,7 +6,8 @@
 //! E (phi'(u) - slope)(phi'(u') - slope'), so that t' = t kdot takes over the features of t times the slope and adds the products
 //! (r . psi)(phi'(g . x) - slope) with r another normal vector: E (r . psi)(r . psi') = t.
 
-use super::lanes::{Multiply, PAD, Rest, RestOfSlope, Scale, Weigh};
+use super::factor::Factor;
+use super::lanes::{PAD, Rest, RestOfSlope, Scale, Weigh};
 use super::moments::Moments;
 use super::rows::Rows;
 use super::weights::{Origin, Weights};
@@ -33,12 +34,11 @@ pub(super) struct Activate<T> {
     activation: Activation,
     moments: Moments,
     counts: Counts,
-    /// Weights of Phi in the NNGP; of Phi and Psi, without a gap, in the NTK.
+    /// Weights of Phi in the NNGP.
     nngp: Vec<T>,
-    ntk: Vec<T>,
     /// g, one row a feature, and r.
     argument: Projection<T>,
-    factor: Option<Projection<T>>,
+    factor: Option<Factor<T>>,
     /// Nothing of degree 1: the columns there are end here.
     replaces: bool,
 }
@@ -59,7 +59,7 @@ impl<T: Float> Activate<T> {
         weights: &mut Weights,
         resources: &Resources,
     ) -> Result<Self> {
-        let (phi, all) = (weights.u.len(), weights.columns());
+        let phi = weights.u.len();
         let rows = counts.rest.max(counts.tangent);
         let draw =
             |rows, columns, purpose: Purpose| Projection::draw(kind, rows, columns, purpose.at_layer(layer), resources);
@@ -68,9 +68,8 @@ impl<T: Float> Activate<T> {
             moments: Moments::new(activation),
             counts,
             nngp: padded(weights.u.iter().copied()),
-            ntk: padded(weights.v.iter().chain(&weights.w).copied()),
             argument: draw(rows, phi, Purpose::NET_ARGUMENTS)?,
-            factor: if counts.tangent > 0 { Some(draw(counts.tangent, all, Purpose::NET_FACTORS)?) } else { None },
+            factor: (counts.tangent > 0).then(|| Factor::draw(counts.tangent, layer, weights, resources)),
             replaces: replaces(activation),
         };
         behind(activation, counts, weights);
@@ -79,34 +78,23 @@ impl<T: Float> Activate<T> {
 
     /// Numbers of scratch memory for a chunk of `rows` rows.
     pub(super) fn scratch(&self, rows: usize) -> usize {
-        let projections = self.argument.scratch().max(self.factor.as_ref().map_or(0, Projection::scratch));
-        let columns = self.nngp.len().max(self.ntk.len()) + self.argument_columns() + self.factor_columns();
-        rows * columns + projections
+        rows * (self.nngp.len() + self.argument_columns()) + self.factor_columns() + self.argument.scratch()
     }
 
     fn argument_columns(&self) -> usize {
         self.argument.rows().next_multiple_of(PAD)
     }
     fn factor_columns(&self) -> usize {
-        self.counts.tangent.next_multiple_of(PAD)
+        self.factor.as_ref().map_or(0, Factor::columns)
     }
 
     /// Applies it to a chunk.
     pub(super) fn apply(&self, rows: &mut Rows<'_, T>, scratch: &mut [T], isa: Isa) -> Result<()> {
         let n = rows.len();
-        let (weighed, rest) = scratch.split_at_mut(n * self.nngp.len().max(self.ntk.len()));
+        let (weighed, rest) = scratch.split_at_mut(n * self.nngp.len());
         let (arguments, rest) = rest.split_at_mut(n * self.argument_columns());
-        let (factors, rest) = rest.split_at_mut(n * self.factor_columns());
+        let (factors, rest) = rest.split_at_mut(self.factor_columns());
         let variances = self.arguments(rows, weighed, arguments, rest, isa)?;
-        if let Some(factor) = &self.factor {
-            let (columns, width) = (rows.phi + rows.psi, self.ntk.len());
-            for i in 0..n {
-                rows.joined(i, &mut weighed[i * width..(i + 1) * width]);
-                isa.run(Multiply { x: &mut weighed[i * width..(i + 1) * width], weights: &self.ntk });
-            }
-            let out = MatMut::new(factors, n, factor.rows(), self.factor_columns())?;
-            factor.tile(MatRef::new(weighed, n, columns, width)?, out, rest, isa)?;
-        }
         let (phi, psi) = (rows.phi, rows.psi);
         for (i, variance) in variances.iter().enumerate() {
             let (mean, slope) = self.moments.at(variance.sqrt(), isa);
@@ -114,15 +102,17 @@ impl<T: Float> Activate<T> {
             let (mean, slope) = (T::from_f64(mean), T::from_f64(slope));
             let (kept_phi, kept_psi) = if self.replaces { (0, 0) } else { (phi, psi) };
             let (own, tangent) = rows.row(i);
+            if let Some(factor) = &self.factor {
+                factor.apply((own, tangent), factors, isa)?;
+            }
             isa.run(Scale { x: &mut own[..kept_phi.next_multiple_of(PAD)], factor: slope });
             own[kept_phi] = mean;
             let out = &mut own[kept_phi + 1..][..self.counts.rest.next_multiple_of(PAD)];
             isa.run(Rest { activation: &self.activation, z, mean, slope, out });
             if self.factor.is_some() {
                 isa.run(Scale { x: &mut tangent[..kept_psi.next_multiple_of(PAD)], factor: slope });
-                let r = &factors[i * self.factor_columns()..(i + 1) * self.factor_columns()];
-                let out = &mut tangent[kept_psi..][..self.factor_columns()];
-                isa.run(RestOfSlope { activation: &self.activation, z, slope, r, out });
+                let out = &mut tangent[kept_psi..][..self.counts.tangent.next_multiple_of(PAD)];
+                isa.run(RestOfSlope { activation: &self.activation, z, slope, r: factors, out });
             }
         }
         (rows.phi, rows.psi) = if self.replaces { (0, 0) } else { (phi, psi) };

@@ -77,6 +77,40 @@ impl<T: Float> Kernel for Add<'_, T> {
     }
 }
 
+/// `out += x * weights` for each pair of `parts` in their order, whose slices are all as long as `out`: the entries of `out` stay in registers.
+pub(super) struct AddAll<'a, T> {
+    pub parts: &'a [(&'a [T], &'a [T])],
+    pub out: &'a mut [T],
+}
+
+impl<T: Float> Kernel for AddAll<'_, T> {
+    type Output = ();
+    #[inline(always)]
+    fn run<V: Vector>(self, simd: V) {
+        const SUMS: usize = 4;
+        let lanes = <T::Lanes<V> as Lanes<V, T>>::LANES;
+        let zero = <T::Lanes<V> as Lanes<V, T>>::splat(simd, T::default());
+        let width = SUMS * lanes;
+        for (block, out) in self.out.chunks_mut(width).enumerate() {
+            let range = block * width..block * width + out.len();
+            let mut sums = [zero; SUMS];
+            for (sum, out) in sums.iter_mut().zip(out.chunks_exact(lanes)) {
+                *sum = <T::Lanes<V> as Lanes<V, T>>::load(simd, out);
+            }
+            for (x, weights) in self.parts {
+                let pairs = x[range.clone()].chunks_exact(lanes).zip(weights[range.clone()].chunks_exact(lanes));
+                for (sum, (x, weights)) in sums.iter_mut().zip(pairs) {
+                    let x = <T::Lanes<V> as Lanes<V, T>>::load(simd, x);
+                    *sum = x.mul_add(<T::Lanes<V> as Lanes<V, T>>::load(simd, weights), *sum);
+                }
+            }
+            for (sum, out) in sums.into_iter().zip(out.chunks_exact_mut(lanes)) {
+                sum.store(out);
+            }
+        }
+    }
+}
+
 /// `out += x * factor`.
 pub(super) struct Axpy<'a, T> {
     pub x: &'a [T],

@@ -1,13 +1,14 @@
 //! Feature maps of whole nets: NNGP and NTK as dot products, layer by layer.
 //!
 //! - `weights`: what dense layers do: nothing but constants.
-//! - `activate`, `moments`: an activation: terms of degree 0 and 1 exactly, the rest by random features.
+//! - `activate`, `moments`, `factor`: an activation: terms of degree 0 and 1 exactly, the rest by random features.
 //! - `spread`, `windows`: convolutions and pooling on the features of each position.
 //! - `stage`, `rows`, `lanes`: running it, a chunk of rows at a time.
 //! - `compile`, `size`: from the steps of a net to stages.
 
 mod activate;
 mod compile;
+mod factor;
 mod lanes;
 mod moments;
 mod rows;
@@ -135,6 +136,11 @@ impl<T: Float> FeatureMap<T> for NetFeatures<T> {
     /// None: what it needs depends on the stage, and is used again from stage to stage.
     fn scratch(&self) -> usize {
         0
+    }
+    fn work_bytes(&self) -> u64 {
+        let input = self.together * self.positions * Room::of(self.channels, 0).width();
+        let (vectors, longest) = stage::work(&self.nodes);
+        (vectors as u64).saturating_mul((longest.max(input) * size_of::<T>()) as u64)
     }
     fn tile(&self, x: MatRef<'_, T>, mut out: MatMut<'_, T>, _: &mut [T], isa: Isa) -> Result<()> {
         let mut memory = Memory::default();

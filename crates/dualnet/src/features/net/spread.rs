@@ -7,7 +7,7 @@
 //! and neighbour.
 
 use super::activate::padded;
-use super::lanes::{Add, PAD};
+use super::lanes::{Add, AddAll, PAD};
 use super::rows::{Room, Rows};
 use super::weights::{Origin, Weights};
 use crate::error::Result;
@@ -30,7 +30,7 @@ pub(super) struct Spread<T> {
     tangent: Vec<T>,
 }
 
-fn signs(count: usize, purpose: Purpose, seed: u64, index: u64) -> impl Iterator<Item = f64> {
+pub(super) fn signs(count: usize, purpose: Purpose, seed: u64, index: u64) -> impl Iterator<Item = f64> {
     let mut draws = Draws::new(seed, purpose, index);
     let words: Vec<u64> = (0..count.div_ceil(64)).map(|_| draws.bits()).collect();
     (0..count).map(move |i| if words[i / 64] >> (i % 64) & 1 == 0 { 1.0 } else { -1.0 })
@@ -83,7 +83,7 @@ impl<T: Float> Spread<T> {
 }
 
 /// `out[k mod out.len()] += x[k] weights[k]`.
-fn fold<T: Float>(x: &[T], weights: &[T], out: &mut [T], isa: Isa) {
+pub(super) fn fold<T: Float>(x: &[T], weights: &[T], out: &mut [T], isa: Isa) {
     let length = out.len();
     for (x, weights) in x[..weights.len()].chunks(length).zip(weights.chunks(length)) {
         isa.run(Add { x, weights, out: &mut out[..weights.len()] });
@@ -134,16 +134,19 @@ impl<T: Float> Signed<T> {
     pub(super) fn gather(&self, stored: &[T], at: usize, phi: &mut [T], psi: &mut [T], isa: Isa) {
         let room = Room::of(self.phi + self.kept, self.psi);
         let signs = self.signs.chunks_exact(self.phi + self.psi);
+        let (mut own, mut tangent) = (Vec::new(), Vec::new());
         for (d, (from, signs)) in self.windows[at].iter().zip(signs).enumerate() {
             let Some(from) = from else { continue };
             let (x, y) = stored[from * room.width()..][..room.width()].split_at(room.phi);
-            isa.run(Add { x: &x[..self.phi], weights: signs, out: &mut phi[..self.phi] });
-            isa.run(Add { x: &y[..self.psi], weights: &signs[self.phi..], out: &mut psi[..self.psi] });
+            own.push((&x[..self.phi], &signs[..self.phi]));
+            tangent.push((&y[..self.psi], &signs[self.phi..]));
             let beside = &mut phi[self.phi + d * self.kept..][..self.kept];
             for (out, x) in beside.iter_mut().zip(&x[self.phi..]) {
                 *out = T::from_f64(x.to_f64() * self.factor.to_f64());
             }
         }
+        isa.run(AddAll { parts: &own, out: &mut phi[..self.phi] });
+        isa.run(AddAll { parts: &tangent, out: &mut psi[..self.psi] });
     }
 }
 

@@ -98,6 +98,27 @@ impl<T: Float> Stored<T> {
     }
 }
 
+/// Most vectors of memory that [`run`] has at a time, and the length of the longest: one that is used again may have grown to that.
+pub(super) fn work<T: Float>(nodes: &[Node<T>]) -> (usize, usize) {
+    let mut all = (1, 0);
+    for node in nodes {
+        let (vectors, longest) = match node {
+            // What comes in and what comes out, a chunk and its scratch memory.
+            Node::Stage(stage) => {
+                let behind = stage.positions_behind() * Room::of(stage.behind.0, stage.behind.1).width();
+                (4, behind.max(CHUNK * stage.room.width()).max(stage.scratch()))
+            }
+            // The input, what ends of branches there are, a branch at work, and all side by side.
+            Node::Branches(branches) => {
+                let inner = branches.iter().map(|nodes| work(nodes)).fold((0, 0), |a, b| (a.0.max(b.0), a.1.max(b.1)));
+                (branches.len() + inner.0 + 2, branches.len() * inner.1)
+            }
+        };
+        all = (all.0.max(vectors), all.1.max(longest));
+    }
+    all
+}
+
 /// Runs `nodes` on `input`.
 pub(super) fn run<T: Float>(
     nodes: &[Node<T>],
@@ -145,11 +166,7 @@ impl<T: Float> Stage<T> {
     fn run(&self, stored: &mut Stored<T>, memory: &mut Memory<T>, isa: Isa) -> Result<Stored<T>> {
         let (phi, psi) = self.behind;
         let room = Room::of(phi, psi);
-        let positions = match &self.end {
-            End::Pool { positions, .. } => *positions,
-            _ => self.positions,
-        };
-        let mut behind = Stored { data: memory.zeros(positions * room.width()), phi, psi };
+        let mut behind = Stored { data: memory.zeros(self.positions_behind() * room.width()), phi, psi };
         let mut chunk = memory.zeros(CHUNK * self.room.width());
         let mut scratch = memory.zeros(self.scratch());
         for first in (0..self.positions).step_by(CHUNK) {
@@ -166,6 +183,14 @@ impl<T: Float> Stage<T> {
         memory.reuse(chunk);
         memory.reuse(scratch);
         Ok(behind)
+    }
+
+    /// Positions that the stage leaves behind.
+    fn positions_behind(&self) -> usize {
+        match &self.end {
+            End::Pool { positions, .. } => *positions,
+            _ => self.positions,
+        }
     }
 
     /// Numbers of scratch memory.

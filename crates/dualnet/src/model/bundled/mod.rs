@@ -13,6 +13,7 @@ use super::fitted::Model;
 use super::primal::{FeatureReport, Named, Prepared, Sample, TowerReport, anchors, check_rows};
 use super::units::units;
 use crate::error::Result;
+use crate::kernel::InputShape;
 use crate::resources::Resources;
 use choose::choose;
 
@@ -57,7 +58,7 @@ fn prepare(batches: &mut dyn Batches, options: &BundledOptions, resources: &Reso
     };
     let named = Named { net: tower.net.to_string(), kernel: KernelKind::Nngp, method: "features" };
     let embedding = Embedding::Tower { anchors: anchors(&x, resources.seed), tower };
-    let map = embedding.draw(x.cols(), resources)?;
+    let map = embedding.draw(&InputShape::vector(x.cols()), resources)?;
     let (lambdas, compared_rows) = (options.lambdas.clone(), choose::COMPARED_ROWS.min(x.rows()));
     let preprocess = chosen.preprocess;
     let prepared =

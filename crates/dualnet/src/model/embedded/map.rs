@@ -4,7 +4,7 @@ use super::options::{EmbeddedOptions, KernelMap, landmark_rows};
 use crate::error::Result;
 use crate::features::landmarks::{LandmarkMethod, Landmarks};
 use crate::features::{NystromFeatures, Root};
-use crate::kernel::{DenseKernel, Float};
+use crate::kernel::{DenseKernel, Float, InputShape};
 use crate::linalg::{Mat, MatRef};
 use crate::model::candidates::Candidate;
 use crate::model::embedding::{Embedding, NetDraw};
@@ -51,7 +51,7 @@ impl Mapped {
                 (Embedding::Nystrom { net, kernel, precision, landmarks, weights }, Some(rows), Some(rank))
             }
         };
-        let map = embedding.draw(x.cols(), resources)?;
+        let map = embedding.draw(&InputShape::vector(x.cols()), resources)?;
         Ok(Self { embedding, map, landmarks, rank })
     }
 }

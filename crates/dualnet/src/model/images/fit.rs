@@ -2,7 +2,7 @@
 
 use super::kernel::ImageKernel;
 use super::plan::{plan_of, wanted};
-use super::predict::ImageModel;
+use super::predict::{ImageModel, ImageSolution};
 use super::report::{ImageReport, TriedKernel};
 use super::source::GramSource;
 use super::whiten::Whitening;
@@ -56,7 +56,8 @@ pub fn fit_images<S: GramSource>(
         candidates: tried,
         lambda: fitted.point.lambda,
         degrees_of_freedom: fitted.point.degrees_of_freedom,
-        condition: fitted.point.condition,
+        condition: Some(fitted.point.condition),
+        compared_rows: images.len(),
         jitter: fitted.point.jitter.map(|j| j.added),
         ..describe(images, target, options)
     };
@@ -65,8 +66,7 @@ pub fn fit_images<S: GramSource>(
         augment: options.augment,
         kind,
         whitening,
-        x,
-        coefficients: fitted.coefficients,
+        solution: ImageSolution::Exact { x, coefficients: fitted.coefficients },
         intercept: fitted.intercept,
         lambda_absolute: fitted.point.lambda_absolute,
         outputs,
@@ -75,7 +75,7 @@ pub fn fit_images<S: GramSource>(
 }
 
 /// The report as far as it is known before the fit.
-fn describe(images: &Images, target: &Target, options: &ImageOptions) -> ImageReport {
+pub(super) fn describe(images: &Images, target: &Target, options: &ImageOptions) -> ImageReport {
     let shape = images.shape();
     ImageReport {
         task: target.task(),
@@ -91,10 +91,13 @@ fn describe(images: &Images, target: &Target, options: &ImageOptions) -> ImageRe
         precision: "f32".into(),
         lambda: 0.0,
         loo: Metrics::default(),
+        loo_rows: images.len(),
         degrees_of_freedom: 0.0,
-        condition: 0.0,
+        condition: None,
         jitter: None,
         candidates: Vec::new(),
+        compared_rows: 0,
+        features: None,
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! [`fit_images`] computes NNGP and NTK of all pairs of images in one pass, in `f32`, and solves both in `f64` along the path of lambdas by
 //! exact leave-one-out, as [`super::fit()`] does for tables. Whoever wants the matrices computed otherwise, by a job that can be resumed,
-//! gives another [`GramSource`].
+//! gives another [`GramSource`]. [`fit_image_features`] fits features of the kernel instead, to any number of images.
 //!
 //! ```
 //! use dualnet::kernel::InputShape;
@@ -18,6 +18,7 @@
 //! # Ok::<(), dualnet::Error>(())
 //! ```
 
+mod features;
 mod fit;
 mod kernel;
 mod plan;
@@ -37,6 +38,7 @@ use crate::ridge::default_path;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+pub use features::{ImageFeatureOptions, ImageFeaturePlan, fit_image_features, image_seconds, plan_image_features};
 pub use fit::fit_images;
 pub use plan::{ImagePlan, image_job, pair_seconds, plan_images};
 pub use predict::ImageModel;

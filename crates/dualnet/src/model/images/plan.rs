@@ -73,15 +73,21 @@ pub(super) fn plan_of(
     let images = n.saturating_mul(d).saturating_mul(8);
     let flips = if options.augment == Augment::Flip { images / 2 } else { 0 };
     let computing = gram.samples.saturating_add(flips.max(gram.workspaces));
-    let (roots, zca) = match options.whiten {
-        Whiten::Zca => (d.saturating_mul(d).saturating_mul(56), (n as f64 + 11.0 * d as f64) * (d as f64).powi(2)),
-        Whiten::None | Whiten::Mean => (0, 0.0),
-    };
+    let (roots, zca) = whitening_of(rows, width, options.whiten);
     // Matrices stay in f32 until they are solved.
     let matrices = gram.matrices.saturating_add(computing.max(path_bytes(rows, outputs, steps)));
     let bytes = images.saturating_add(matrices.max(roots));
     let flops = zca + get.matrices() as f64 * path_flops(rows, outputs, steps);
     ImagePlan { rows, pairs: n.saturating_mul(n + 1) / 2, bytes, flops }
+}
+
+/// What learning to preprocess takes: bytes, and operations.
+pub(super) fn whitening_of(rows: usize, width: usize, whiten: Whiten) -> (u64, f64) {
+    let (n, d) = (rows as f64, width as u64);
+    match whiten {
+        Whiten::Zca => (d.saturating_mul(d).saturating_mul(56), (n + 11.0 * d as f64) * (d as f64).powi(2)),
+        Whiten::None | Whiten::Mean => (0, 0.0),
+    }
 }
 
 /// The tiles of the kernel matrices of a fit to `rows` images: what a [`GramSource`](super::GramSource) that keeps them is asked for.

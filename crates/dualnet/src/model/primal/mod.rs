@@ -1,8 +1,9 @@
 //! Fits in the primal: features of every row once, sums of their products, one ridge.
 //!
 //! Two passes over the rows, whose features never lie in memory together: one for a sample of rows (everything, where there are few),
-//! one for the sums. Leave-one-out is computed on rows of the sample. Memory m^2 for m features, whatever the number of rows.
-//! What the features are and how they are chosen is told by `bundled` (towers) and `embedded` (kernels of nets).
+//! one for the sums. Leave-one-out is computed on rows of the sample, whose features are kept. Memory m^2 for m features, whatever the number
+//! of rows. What the features are and how they are chosen is told by `bundled` (towers), `embedded` (kernels of nets) and
+//! `images::features` (kernels of nets on images).
 
 mod lambda;
 mod report;
@@ -12,6 +13,7 @@ mod solve;
 pub(super) use lambda::{Rows, best_lambda};
 pub use report::{FeatureReport, TowerReport};
 pub(super) use sample::{Sample, anchors};
+pub(super) use solve::{Solved, solve};
 
 use super::batches::Batches;
 use super::candidates::KernelKind;
@@ -29,7 +31,7 @@ use crate::kernel::Float;
 use crate::linalg::Mat;
 use crate::resources::Resources;
 use crate::ridge::PrimalFit;
-use solve::Pass;
+use solve::Encoded;
 
 /// Rows of a batch.
 const BATCH: usize = 4096;
@@ -51,7 +53,8 @@ pub(super) fn sample_rows(rows: usize, columns: usize) -> usize {
     rows.min(SAMPLE_ROWS.min(SAMPLE_NUMBERS / columns.max(1)).max(LEAST_SAMPLE))
 }
 
-fn loo_rows(rows: usize, features: usize) -> usize {
+/// How many of `rows` rows are left out.
+pub(super) fn loo_rows(rows: usize, features: usize) -> usize {
     let affordable = LOO_FLOPS / (features as f64).powi(2);
     rows.min((affordable as usize).clamp(1000, LOO_ROWS))
 }
@@ -68,8 +71,10 @@ pub(super) fn default_precision(rows: usize, features: usize) -> FeaturePrecisio
 pub(super) fn plan(rows: usize, columns: usize, features: usize, precision: FeaturePrecision) -> (u64, f64) {
     let (m, n) = (features as u64, rows as u64);
     let batch = n.min(BATCH as u64).saturating_mul(m).saturating_mul(precision.bytes() + 8);
+    let kept = (loo_rows(rows, features) as u64).saturating_mul(m).saturating_mul(precision.bytes());
     let sample = 16 * (sample_rows(rows, columns) * columns) as u64;
-    let bytes = m.saturating_mul(m).saturating_mul(24).saturating_add(batch).saturating_add(sample);
+    let bytes =
+        m.saturating_mul(m).saturating_mul(24).saturating_add(batch).saturating_add(kept).saturating_add(sample);
     let (n, m) = (rows as f64, features as f64);
     (bytes, n * m * m + 3.0 * m.powi(3) + loo_rows(rows, features) as f64 * m * m)
 }
@@ -102,13 +107,15 @@ pub(super) struct Named {
 impl Prepared {
     /// Passes over all rows and solves.
     pub fn solve(self, batches: &mut dyn Batches, resources: &Resources) -> Result<Model> {
-        let pass = Pass { preprocess: &self.preprocess, units: &self.units, sample: &self.sample, x: &self.x };
+        let left_out = self.sample.some(loo_rows(self.sample.frame.rows(), self.embedding.dim()));
+        let keep: Vec<usize> = left_out.iter().map(|&i| self.sample.rows[i]).collect();
+        let (mut source, units) = (Encoded::new(batches, &self.preprocess, &self.units), &self.units);
         let solved = match &self.map {
-            Map::F32(map) => pass.run(map.as_ref(), batches, &lambdas::<f32>(&self.lambdas), resources)?,
-            Map::F64(map) => pass.run(map.as_ref(), batches, &lambdas::<f64>(&self.lambdas), resources)?,
+            Map::F32(map) => solve(map.as_ref(), &mut source, &keep, &lambdas::<f32>(&self.lambdas), units, resources)?,
+            Map::F64(map) => solve(map.as_ref(), &mut source, &keep, &lambdas::<f64>(&self.lambdas), units, resources)?,
         };
         let point = solved.fit.point;
-        let target = self.sample.target.select(&solved.left_out);
+        let target = self.sample.target.select(&left_out);
         let (outputs, metrics) = Outputs::of_left_out(&target, &solved.loo, point.lambda_absolute, resources)?;
         let report = Report {
             task: self.sample.target.task(),
@@ -151,7 +158,8 @@ pub(super) fn check_rows(batches: &dyn Batches) -> Result<usize> {
 /// Lambdas that features of precision `T` allow.
 pub(super) fn lambdas<T: Float>(lambdas: &[f64]) -> Vec<f64> {
     let least = if T::PRECISION == Precision::F32 { LEAST_LAMBDA_F32 } else { 0.0 };
-    let mut lambdas: Vec<f64> = lambdas.iter().map(|l| l.max(least)).collect();
+    // What is no lambda stays so, for the path to refuse.
+    let mut lambdas: Vec<f64> = lambdas.iter().map(|&l| if l >= 0.0 { l.max(least) } else { l }).collect();
     lambdas.sort_by(f64::total_cmp);
     lambdas.dedup();
     lambdas

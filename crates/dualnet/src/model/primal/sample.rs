@@ -17,6 +17,8 @@ const ANCHORS: usize = 2048;
 pub(in crate::model) struct Sample {
     pub frame: Frame,
     pub target: Target,
+    /// Where its rows stand among all, ascending.
+    pub rows: Vec<usize>,
     seed: u64,
 }
 
@@ -51,7 +53,7 @@ impl Sample {
         let (frame, target) = (Frame::concatenated(frames)?, Target::concatenated(targets)?);
         target.check()?;
         batches.restart()?;
-        Ok(Self { frame, target, seed: resources.seed })
+        Ok(Self { frame, target, rows: wanted.unwrap_or_default(), seed: resources.seed })
     }
 
     /// Some of its rows, ascending.

@@ -1,8 +1,7 @@
 //! The pass over all rows: sums, the best lambda, and rows left out.
 
 use super::lambda::{self, Rows, best_lambda};
-use super::sample::Sample;
-use super::{BATCH, changed, loo_rows};
+use super::{BATCH, changed};
 use crate::error::Result;
 use crate::features::FeatureMap;
 use crate::kernel::Float;
@@ -11,17 +10,23 @@ use crate::model::batches::Batches;
 use crate::model::preprocess::Preprocess;
 use crate::model::units::{Unit, standardised};
 use crate::resources::Resources;
-use crate::ridge::{Batch, PrimalFit, PrimalOptions, PrimalPath, Source, accumulate};
+use crate::ridge::{Batch, Identity, PrimalFit, PrimalOptions, PrimalPath, Source, accumulate_keeping};
 
 /// Rows that lambdas are judged by.
-const JUDGED: usize = 1000;
+const JUDGED: usize = 512;
 
 /// Rows that come preprocessed, targets in their units: what the ridge reads.
-struct Encoded<'a> {
+pub(super) struct Encoded<'a> {
     batches: &'a mut dyn Batches,
     preprocess: &'a Preprocess,
     units: &'a [Unit],
     done: usize,
+}
+
+impl<'a> Encoded<'a> {
+    pub fn new(batches: &'a mut dyn Batches, preprocess: &'a Preprocess, units: &'a [Unit]) -> Self {
+        Self { batches, preprocess, units, done: 0 }
+    }
 }
 
 impl<T: Float> Source<T> for Encoded<'_> {
@@ -49,47 +54,46 @@ impl<T: Float> Source<T> for Encoded<'_> {
     }
 }
 
-/// The pass over all rows, and what it is told.
-pub(super) struct Pass<'a> {
-    pub preprocess: &'a Preprocess,
-    pub units: &'a [Unit],
-    pub sample: &'a Sample,
-    /// The sample, preprocessed.
-    pub x: &'a Mat<f64>,
-}
-
-/// What came of it.
-pub(super) struct Solved {
+/// What came of a pass.
+pub(in crate::model) struct Solved {
     pub fit: PrimalFit,
-    /// Rows of the sample that were left out one at a time, ascending, and their predictions by the others.
-    pub left_out: Vec<usize>,
+    /// Predictions of the rows that were left out one at a time, by all others.
     pub loo: Mat<f64>,
 }
 
-impl Pass<'_> {
-    pub fn run<T: Float>(
-        &self,
-        map: &dyn FeatureMap<T>,
-        batches: &mut dyn Batches,
-        lambdas: &[f64],
-        resources: &Resources,
-    ) -> Result<Solved> {
-        let mut source = Encoded { batches, preprocess: self.preprocess, units: self.units, done: 0 };
-        let statistics = accumulate::<T>(map, &mut source, resources)?;
-        let options = PrimalOptions { lambdas: lambdas.to_vec(), ..PrimalOptions::default() };
-        let mut path = PrimalPath::new(statistics, options, resources)?;
-        let left_out = self.sample.some(loo_rows(self.sample.frame.rows(), map.dim()));
-        let x = self.x.as_ref().select_rows(&left_out).as_ref().cast::<T>();
-        let y = standardised(&self.sample.target.select(&left_out), self.units)?;
-        let rows = Rows { x: x.as_ref(), y: y.as_ref() };
-        let (lambda, _) = best_lambda(&mut path, lambdas, map, rows.first(JUDGED)?, resources)?;
-        let mut fit = path.fit(lambda, resources)?;
-        let mut loo = lambda::left_out(&mut path, lambda, map, rows, resources)?.0;
-        for (j, &Unit { mean, size }) in self.units.iter().enumerate() {
-            fit.intercept[j] = mean + size * fit.intercept[j];
-            (0..fit.theta.rows()).for_each(|i| fit.theta[(i, j)] *= size);
-            (0..loo.rows()).for_each(|i| loo[(i, j)] = mean + size * loo[(i, j)]);
-        }
-        Ok(Solved { fit, left_out, loo })
+/// Passes over all rows of `source`, finds the lambda and leaves out, one at a time, the rows numbered `left_out`, ascending. Targets are in their
+/// `units`; what comes of it is not.
+///
+/// Memory: [`plan`](super::plan).
+pub(in crate::model) fn solve<T: Float>(
+    map: &dyn FeatureMap<T>,
+    source: &mut dyn Source<T>,
+    left_out: &[usize],
+    lambdas: &[f64],
+    units: &[Unit],
+    resources: &Resources,
+) -> Result<Solved> {
+    // Features of the rows to leave out are kept: they are asked for at several lambdas.
+    let (statistics, kept) = accumulate_keeping(map, source, left_out, resources)?;
+    let options = PrimalOptions { lambdas: lambdas.to_vec(), ..PrimalOptions::default() };
+    let mut path = PrimalPath::new(statistics, options, resources)?;
+    let (rows, same) = (Rows { x: kept.features.as_ref(), y: kept.targets.as_ref() }, Identity(map.dim()));
+    let judged: Vec<usize> = spread(left_out.len(), JUDGED).collect();
+    let (x, y) = (rows.x.select_rows(&judged), rows.y.select_rows(&judged));
+    let judges = Rows { x: x.as_ref(), y: y.as_ref() };
+    let (lambda, _) = best_lambda(&mut path, lambdas, &same, judges, resources)?;
+    let mut fit = path.fit(lambda, resources)?;
+    let mut loo = lambda::left_out(&mut path, lambda, &same, rows, resources)?.0;
+    for (j, &Unit { mean, size }) in units.iter().enumerate() {
+        fit.intercept[j] = mean + size * fit.intercept[j];
+        (0..fit.theta.rows()).for_each(|i| fit.theta[(i, j)] *= size);
+        (0..loo.rows()).for_each(|i| loo[(i, j)] = mean + size * loo[(i, j)]);
     }
+    Ok(Solved { fit, loo })
+}
+
+/// At most `most` numbers below `n`, evenly spread: rows may come in an order.
+fn spread(n: usize, most: usize) -> impl Iterator<Item = usize> {
+    let count = n.min(most);
+    (0..count).map(move |i| i * n / count)
 }
