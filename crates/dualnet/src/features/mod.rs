@@ -4,6 +4,7 @@
 
 mod apply;
 mod arc_cosine;
+mod hermite_series;
 mod homogeneous;
 pub mod landmarks;
 mod net;
@@ -13,9 +14,10 @@ mod random;
 mod scaling;
 
 pub use arc_cosine::{ArcCosine, ArcCosineFeatures, ArcCosineOptions};
+pub use hermite_series::{HermiteSeries, HermiteTerms};
 pub use homogeneous::{HomogeneousOptions, HomogeneousSeries, HomogeneousSketch};
 pub use landmarks::{Landmarks, PartialCholesky};
-pub use net::{NetFeatureOptions, NetFeatures};
+pub use net::{NetFeatureOptions, NetFeatures, Rest};
 pub use nystrom::{NystromFeatures, Root};
 pub(crate) use random::same_length;
 pub use random::{RandomFeatures, RandomOptions};
