@@ -128,6 +128,11 @@ impl HermiteSeries {
         self.degree
     }
 
+    /// Whether coefficients at any variance are those at 1 times a power: no quadrature is needed.
+    pub(crate) fn is_scaled(&self) -> bool {
+        matches!(self.source, Source::Scaled { .. })
+    }
+
     /// k(v, v, v) of the dual itself.
     pub fn variance(&self, v: f64) -> f64 {
         self.dual.variance(v)

@@ -12,6 +12,7 @@ mod nystrom;
 pub(crate) mod pointwise;
 mod random;
 mod scaling;
+mod sparse_input;
 
 pub use arc_cosine::{ArcCosine, ArcCosineFeatures, ArcCosineOptions};
 pub use hermite_series::{HermiteSeries, HermiteTerms};
@@ -22,6 +23,8 @@ pub use nystrom::{NystromFeatures, Root};
 pub(crate) use random::same_length;
 pub use random::{RandomFeatures, RandomOptions};
 pub use scaling::{ScaleTo, Scaling};
+pub use sparse_input::SparseInput;
+pub(crate) use sparse_input::compressed;
 
 use crate::error::{Error, Result};
 use crate::kernel::Float;

@@ -71,14 +71,16 @@ pub struct Kernel {
     common: Common,
 }
 
+/// A kernel that is asked for.
 #[derive(Clone, Copy, ValueEnum, PartialEq)]
-enum Wanted {
+pub enum Wanted {
     Nngp,
     Ntk,
 }
 
+/// A precision that is asked for.
 #[derive(Clone, Copy, ValueEnum)]
-enum PrecisionOption {
+pub enum PrecisionOption {
     F32,
     F64,
 }

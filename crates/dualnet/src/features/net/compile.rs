@@ -46,6 +46,8 @@ pub(super) struct Compiler<'a> {
     pub layer: u32,
     /// Series of activations, which layers share.
     pub series: Vec<(Activation, DualChoice, Arc<SeriesTable>)>,
+    /// Activations sketched, and the degrees of their series.
+    pub degrees: Vec<(String, usize)>,
 }
 
 impl<T: Float> Chain<T> {
@@ -221,6 +223,7 @@ impl Compiler<'_> {
                     Rest::Random => self.random(activation, at, Counts { rest: unit, tangent }, place)?,
                     Rest::Sketch { degree } => {
                         let series = self.series(activation, *choice, at, degree, *place.variance)?;
+                        self.degrees.push((at.clone(), series.series().degree()));
                         let (layer, variance, dim) = (self.next_layer(), *place.variance, self.options.dim);
                         *place.variance = series.series().variance(variance);
                         let how = Sketching { activation, series, at, layer, variance, rest: unit, tangent, dim };

@@ -78,6 +78,11 @@ impl NetFeatureOptions {
 /// Given the features of the layer before, those of each layer are unbiased; the error of an entry goes as M^-1/2, at a fraction
 /// of that of plain random features. Inputs of any norm, biases, residual, sum and concat branches, layer_norm, convolutions, pooling.
 ///
+/// Or each activation's Hermite series, cut at a degree ([`Rest::Sketch`]): the powers of the correlation beyond the first are estimated by
+/// [`PolySketch`](crate::transform::PolySketch), whatever the norm, and products of the tangent kernel with them by a
+/// [`TensorSrht`](crate::transform::TensorSrht). That has the bias of the series ([`HermiteSeries`](super::HermiteSeries)), and serves kernels that no
+/// activation stands behind too. Products of branches are sketched by a `TensorSrht` in either case.
+///
 /// A convolution adds up the neighbours of a position with random signs, behind a transform that makes entries equal in size, and so
 /// costs an addition a feature and neighbour; neighbours of few columns are put beside each other.
 ///
@@ -106,6 +111,7 @@ pub struct NetFeatures<T> {
     /// Samples that go through together: a tile of vectors, an image.
     together: usize,
     options: NetFeatureOptions,
+    degrees: Vec<(String, usize)>,
 }
 
 impl<T: Float> NetFeatures<T> {
@@ -113,7 +119,9 @@ impl<T: Float> NetFeatures<T> {
     ///
     /// # Errors
     /// No features or columns; a net that does not fit the shape, or whose output has positions; layers without features: dropout, attention,
-    /// products, kernels without an activation function; memory.
+    /// kernels without an activation function where features are random; of a sketch a degree out of range, or fewer features than powers;
+    /// memory. While it maps: of a sketch, a row at whose variance more than half of an activation's mean square belongs to degrees beyond
+    /// its series.
     pub fn draw(net: &Net, shape: &InputShape, options: &NetFeatureOptions, resources: &Resources) -> Result<Self> {
         let spatial = net.is_spatial();
         let (grid, channels) = match spatial {
@@ -135,17 +143,22 @@ impl<T: Float> NetFeatures<T> {
         if spatial {
             net.output_positions(&grid)?;
         }
-        let mut compiler = Compiler { options, resources, layer: 0, series: Vec::new() };
+        let mut compiler = Compiler { options, resources, layer: 0, series: Vec::new(), degrees: Vec::new() };
         let positions = windows::positions(&grid);
         // No layer of a dense net asks for positions: the rows of a tile stand for them.
         let (together, grid) = if spatial { (1, grid) } else { (TILE, vec![TILE]) };
         let nodes = compiler.program(&net.ops(channels)?, &grid, channels)?;
-        Ok(Self { nodes, positions, channels, together, options: *options })
+        Ok(Self { nodes, positions, channels, together, options: *options, degrees: compiler.degrees })
     }
 
     /// What was asked for.
     pub fn options(&self) -> &NetFeatureOptions {
         &self.options
+    }
+
+    /// Activations that are sketched, by their position in the net, each with the degree of its series; none of random features.
+    pub fn degrees(&self) -> &[(String, usize)] {
+        &self.degrees
     }
 }
 

@@ -13,6 +13,8 @@ const STEPS: f64 = 48.0;
 pub(super) struct SeriesTable {
     series: HermiteSeries,
     nodes: Vec<OnceLock<Vec<f64>>>,
+    /// At variance 0, which positions outside what an image shows have.
+    zero: OnceLock<Vec<f64>>,
 }
 
 /// Coefficients at one variance, in one piece.
@@ -40,7 +42,7 @@ impl Coefficients {
 impl SeriesTable {
     pub(super) fn new(series: HermiteSeries) -> Self {
         let count = ((RANGE.1 - RANGE.0) * STEPS) as usize + 1;
-        Self { series, nodes: (0..count).map(|_| OnceLock::new()).collect() }
+        Self { series, nodes: (0..count).map(|_| OnceLock::new()).collect(), zero: OnceLock::new() }
     }
 
     pub(super) fn series(&self) -> &HermiteSeries {
@@ -53,7 +55,10 @@ impl SeriesTable {
         let place = (0.5 * v.ln() - RANGE.0) * STEPS;
         // One node before and two behind.
         let inside = place >= 1.0 && place < (self.nodes.len() - 3) as f64;
-        if !inside {
+        if v == 0.0 {
+            return Coefficients { terms: self.zero.get_or_init(|| self.exact(0.0)).clone(), degree };
+        }
+        if !inside || self.series.is_scaled() {
             return Coefficients { terms: self.exact(v), degree };
         }
         let (first, x) = (place.floor() as usize - 1, place - place.floor());
