@@ -3,13 +3,18 @@
     scripts/fetch-data fashion-mnist && cargo build --release
     git clone https://github.com/jaehlee/ntk-sketching-neural-tangents RIVAL
     bench/.venv/bin/pip install neural-tangents==0.6.5 jax==0.4.30 jaxlib==0.4.30
-    bench/.venv/bin/python bench/features.py [--rival RIVAL] [--parts activations dense conv] [--json FILE]
+    git clone https://github.com/insuhan/ntk-sketch-rf PUBLISHED    # needs torch and quadprog
+    bench/.venv/bin/python bench/features.py [--rival RIVAL] [--published PUBLISHED] [--parts activations dense conv ...] [--json FILE]
 
 - activations: 1,000 digits (data/digits.csv), columns standardised, NTK of fc-ACTIVATION-2, --dim 4096:
   relative error |F F^T - K| / |K| (Frobenius), mean of 10 seeds, and seconds for the 1,000 rows.
 - dense: 1,000 Fashion-MNIST images as rows of 784, NTK of fc-relu-3, beside the random features of
   neural-tangents' pull request 142 in its authors' repository (feature_dim0 = feature_dim1 = sketch_dim
   = m, so that the features are 2 m columns; ours has m columns in all).
+- sketch: the same digits by `--method sketch`.
+- published: 1,000 Fashion-MNIST rows, NTK of fc-relu-1 and -3, beside the NTK sketch of ntk-sketch-rf.
+- scikit: the digits, Gaussian kernel and powers of it, beside RBFSampler, Nystroem, PolynomialCountSketch.
+- sparse: 20 Newsgroups, seconds against non-zeros; --picture draws it (scripts/fetch-data topics).
 - conv: 16 random images of 32x32x3 as in the rival's own test, and 16 of Fashion-MNIST, Myrtle-5.
 
 Everything on one core, medians of five runs. The rival's layers run one after the other, as in its own
@@ -33,6 +38,7 @@ from time import perf_counter
 
 os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
 import numpy as np  # noqa: E402  (threads are counted at the import)
+import sketches  # noqa: E402
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
@@ -44,7 +50,9 @@ LAYERS = [2, 1, 1]
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rival", type=Path, help="folder of ntk-sketching-neural-tangents; default: ours alone")
-    parser.add_argument("--parts", nargs="+", default=["activations", "dense", "conv"])
+    parser.add_argument("--published", type=Path, help="folder of ntk-sketch-rf; default: ours alone")
+    parser.add_argument("--picture", type=Path, help="where to draw the time of sparse rows (.svg)")
+    parser.add_argument("--parts", nargs="+", default=["activations", "sketch", "dense", "conv"])
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--json", type=Path, help="where to write the figures")
     return parser.parse_args()
@@ -68,11 +76,11 @@ def relative(f, k):
     return float(np.linalg.norm(f @ f.T - k) / np.linalg.norm(k))
 
 
-def ours(net, dim, k, folder, seed, method="random"):
+def ours(net, dim, k, folder, seed, method="random", kernel="ntk"):
     """Of folder / x.npy; what `exact` was given last."""
-    options = ["--get", "ntk", "--dim", dim, "--seed", seed, "--method", method, "-o", folder / "f.npz"]
+    options = ["--get", kernel, "--dim", dim, "--seed", seed, "--method", method, "-o", folder / "f.npz"]
     report = run("features", net, "--x", folder / "x.npy", *options)
-    return relative(np.load(folder / "f.npz")["ntk"], k), report["seconds"]
+    return relative(np.load(folder / "f.npz")[kernel], k), report["seconds"]
 
 
 class Rival:
@@ -135,16 +143,20 @@ def fashion(count):
     return (x - x.mean()) / x.std()
 
 
-def activations(folder, seeds):
+def digits():
     x = np.loadtxt(ROOT / "data" / "digits.csv", delimiter=",", skiprows=1, max_rows=1000, usecols=range(64))
     deviation = x.std(0)
-    x = (x - x.mean(0)) / np.where(deviation > 0, deviation, 1)
-    print(f"{'1,000 digits, NTK of fc-ACTIVATION-2, 4,096 features':<56}{'error':>8}{'seconds':>9}")
+    return (x - x.mean(0)) / np.where(deviation > 0, deviation, 1)
+
+
+def activations(folder, seeds, method):
+    x, title = digits(), f"1,000 digits, NTK of fc-ACTIVATION-2, {method}, 4,096"
+    print(f"{title:<56}{'error':>8}{'seconds':>9}")
     rows = []
     for activation in ACTIVATIONS:
         net = f"fc-{activation}-2"
         k = exact(net, x, folder)
-        found = [ours(net, 4096, k, folder, seed) for seed in range(seeds)]
+        found = [ours(net, 4096, k, folder, seed, method) for seed in range(seeds)]
         rows.append({"net": net, "error": mean(e for e, _ in found), "seconds": median(s for _, s in found)})
         print(f"{activation:<56}{rows[-1]['error']:8.4f}{rows[-1]['seconds']:9.3f}", flush=True)
     return rows
@@ -183,7 +195,18 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
         if "activations" in args.parts:
-            figures["activations"] = activations(folder, args.seeds)
+            figures["activations"] = activations(folder, args.seeds, "random")
+        if "sketch" in args.parts:
+            figures["sketch"] = activations(folder, args.seeds, "sketch")
+        if "published" in args.parts:
+            rival_sketch = sketches.Published(args.published) if args.published else None
+            title = "Fashion-MNIST, 784 columns"
+            x = fashion(1000).reshape(1000, -1)
+            figures["published"] = sketches.published(x, exact, ours, relative, folder, rival_sketch, title)
+        if "scikit" in args.parts:
+            figures["scikit"] = sketches.scikit(digits(), ours, relative, folder)
+        if "sparse" in args.parts:
+            figures["sparse"] = sketches.sparse(run, folder, args.picture)
         theirs = "pull request 142"
         if "dense" in args.parts:
             sizes = [("ours", 512), ("ours", 1024), ("ours", 4096), (theirs, 512), (theirs, 1024), (theirs, 4096)]

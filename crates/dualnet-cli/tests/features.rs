@@ -96,7 +96,11 @@ fn what_does_not_fit_is_refused() {
         }
         assert!(!place.path("f.npz").exists(), "{line}");
     };
-    refused("features n.toml --x x.npy --method sketch -o f.npz", &["layers[1].gelu"]);
+    refused("features n.toml --x x.npy --method sketch --degree 1 -o f.npz", &["layers[1].gelu", "2 to 64"]);
+    refused("features n.toml --x x.npy --degree 8 -o f.npz", &["--degree", "--method sketch"]);
+    place.put("words.svm", "1 2:1 5:3\n-1 1:0.5\n");
+    refused("features n.toml --x words.svm --method nystrom -o f.npz", &["landmarks"]);
+    refused("features myrtle-5 --x words.svm -o f.npz", &["images"]);
     refused("features n.toml --x x.npy --dim 0 -o f.npz", &["at least one feature"]);
     refused("features --x x.npy --map none -o f.npz", &["none", "saved maps"]);
     place.ok("features n.toml --x x.npy --dim 8 --map map -o g.npz");
@@ -104,8 +108,65 @@ fn what_does_not_fit_is_refused() {
     let wide: Vec<u8> = (0..20u32).flat_map(|i| f64::from(i).to_le_bytes()).collect();
     place.put("wide.npy", npy("<f8", "(2, 10)", &wide));
     refused("features --x wide.npy --map map -o f.npz", &["wide.npy", "as map was made for"]);
+    refused("features --x words.svm --map map -o f.npz", &["words.svm", "as map was made for"]);
     refused("features --x x.npy --map map --precision f64 -o f.npz", &["precision"]);
     let text = String::from_utf8(place.read("map/model.json")).unwrap();
     place.put("map/model.json", text.replace("\"dim\": 8", "\"dim\": \"many\""));
     refused("features --x x.npy --map map -o f.npz", &["feature map"]);
+}
+
+/// The sketch of the whole net where there is one, else that of each layer; both saved and taken up again.
+#[test]
+fn sketches_of_nets_and_of_layers() {
+    let place = Place::new();
+    place.put("x.npy", points_npy(30, 1));
+    place.put("gelu.toml", "layers = ['dense', 'gelu', 'dense', 'tanh', 'dense']\n");
+    place.put("power.toml", "layers = ['dense', {hermite = {degree = 3}}, 'dense']\n");
+    for (net, of, degrees) in [("fc-relu-2", "net", 1), ("gelu.toml", "layers", 2), ("power.toml", "layers", 1)] {
+        let line = format!("features {net} --x x.npy --method sketch --dim 1024 --get ntk");
+        let report = place.json(&format!("{line} --map {of}{degrees}{net} -o first.npz"));
+        assert_eq!((&report["sketch"]["of"], &report["method"]), (&of.into(), &"sketch".into()), "{report}");
+        assert_eq!(report["sketch"]["degrees"].as_array().unwrap().len(), degrees);
+        assert!(report["error"]["ntk"].as_f64().unwrap() < 0.15, "{report}");
+        place.ok(&format!("features --x x.npy --map {of}{degrees}{net} -o again.npz"));
+        assert!(place.read("first.npz") == place.read("again.npz"), "{net}");
+    }
+    let report = place.json("features fc-relu-2 --x x.npy --method sketch --degree 5 --dim 512 --map five -o f.npz");
+    assert_eq!(report["sketch"]["degrees"], serde_json::json!([5]));
+    let done = place.run("features --x x.npy --map five -o again.npz");
+    assert!(done.err.contains("by sketch of the whole net (degree 5)"), "{}", done.err);
+    // What the format before this one said of a map.
+    let text = String::from_utf8(place.read("five/model.json")).unwrap();
+    place.put("five/model.json", text.replace("\"format\": 5", "\"format\": 4").replace("\"degree\": 5,", ""));
+    let report = place.json("features --x x.npy --map five -o again.npz");
+    assert_eq!(report["sketch"]["degrees"], serde_json::json!([16]));
+}
+
+/// Sparse rows as dense ones: the same kernel, wide ones by a sketch, and a map takes rows with fewer columns in the text.
+#[test]
+fn sparse_rows_stay_sparse() {
+    let place = Place::new();
+    let wide: String = (0..40u32)
+        .map(|i| {
+            let words: Vec<String> =
+                (0..12).map(|j| format!("{}:{}", 1 + 700 * j + (i * i * 7 + j) % 600, 1 + (i + j) % 3)).collect();
+            format!("{} {}\n", i % 2, words.join(" "))
+        })
+        .collect();
+    place.put("wide.svm", &wide);
+    place.put("few.svm", "1 2:1 5:3\n-1 1:0.5\n0 \n2 3:1 4:1 5:2\n");
+    let report = place.json("features fc-relu-1 --x few.svm --dim 64 --get ntk -o f.npz");
+    assert_eq!(report["input"]["sketched"], false, "{report}");
+    let report = place.json("features fc-relu-1 --x wide.svm --dim 2048 --get ntk --map map -o f.npz");
+    assert_eq!((&report["input"]["sketched"], &report["input"]["nonzeros"]), (&true.into(), &480.into()), "{report}");
+    assert!(
+        report["input"]["error"].as_f64().unwrap() < 0.2 && report["error"]["ntk"].as_f64().unwrap() < 0.2,
+        "{report}"
+    );
+    place.put("part.svm", wide.lines().take(7).map(|line| format!("{line}\n")).collect::<String>());
+    place.ok("features --x part.svm --map map -o part.npz");
+    let (all, part) = (npz(&place, "f.npz"), npz(&place, "part.npz"));
+    assert_eq!(part[0].1.to_f64()[..], all[0].1.to_f64()[..7 * 2048]);
+    let done = place.run("features fc-relu-1 --x wide.svm --method sketch --dim 256 -o g.npz");
+    assert!(done.err.contains("sketched to 128, relative error of its products"), "{}", done.err);
 }

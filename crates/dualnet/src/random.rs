@@ -46,6 +46,12 @@ impl Purpose {
     pub const NET_NEIGHBOURS: Purpose = Purpose(35);
     /// Projections of finished features to the number asked for.
     pub const NET_OUTPUT: Purpose = Purpose(36);
+    /// Sketches of powers of the features of a net.
+    pub const NET_POWERS: Purpose = Purpose(37);
+    /// Sketches of products of the features of its tangent kernel with those powers.
+    pub const NET_PRODUCTS: Purpose = Purpose(38);
+    /// Sketches of products of its branches.
+    pub const NET_BRANCHES: Purpose = Purpose(39);
     /// Rows and signs of a CountSketch.
     pub const COUNT_SKETCH: Purpose = Purpose(16);
     /// Signs and rows of a subsampled Hadamard transform.

@@ -87,6 +87,35 @@ pub fn load(path: &Path, options: &SparseOptions) -> Result<Sparse> {
     if head.starts_with(b"PK") { csr_npz::read(path, options) } else { svmlight::read(&input, options) }
 }
 
+/// Whether a file holds sparse rows, as its beginning shows: an archive with the array indptr, or text whose first row is a number and then
+/// `column:value`, or the number alone in a file named .svm, .svmlight or .libsvm.
+///
+/// ```
+/// let folder = tempfile::tempdir()?;
+/// let path = folder.path().join("words");
+/// std::fs::write(&path, "1 2:1 5:3\n")?;
+/// assert!(dualnet_io::sparse::is_sparse(&path)?);
+/// std::fs::write(&path, "a,b\n1,2\n")?;
+/// assert!(!dualnet_io::sparse::is_sparse(&path)?);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+/// A file that cannot be read; a folder is none of sparse rows.
+pub fn is_sparse(path: &Path) -> Result<bool> {
+    if path.is_dir() {
+        return Ok(false);
+    }
+    let input = Input::new(path, u64::MAX)?;
+    let head = input.head(1 << 16)?;
+    if head.starts_with(b"PK") {
+        return Ok(crate::npz::Archive::open(path, u64::MAX)?.names().iter().any(|name| name == "indptr"));
+    }
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_ascii_lowercase();
+    let named = [".svm", ".svmlight", ".libsvm"].iter().any(|end| name.trim_end_matches(".gz").ends_with(end));
+    Ok(svmlight::looks_like(&head, named))
+}
+
 /// Bytes of an entry in memory, beside those of a row.
 const ENTRY: u64 = 12;
 const ROW: u64 = 16;

@@ -33,6 +33,20 @@ pub(super) fn read(input: &Input, options: &SparseOptions) -> Result<Sparse> {
     }
 }
 
+/// Whether the first row of `head` is one of svmlight text; a label alone is one where the file is `named` so.
+pub(super) fn looks_like(head: &[u8], named: bool) -> bool {
+    let rows = head.split(|&b| b == b'\n').map(|line| line.split(|&b| b == b'#').next().unwrap_or_default());
+    let Some(row) = rows.map(words).find_map(|mut words| words.next().map(|label| (label, words.next()))) else {
+        return named;
+    };
+    let ((_, label), first) = row;
+    let entry = first.map_or(named, |(_, word)| {
+        let digits = word.iter().take_while(|b| b.is_ascii_digit()).count();
+        (digits > 0 && word.get(digits) == Some(&b':')) || word.starts_with(b"qid:")
+    });
+    number(label).is_some() && entry
+}
+
 /// Where a line stands, for messages.
 struct Line<'a> {
     path: &'a Path,

@@ -5,6 +5,7 @@
 mod apply;
 mod arc_cosine;
 mod flip;
+mod hermite_series;
 mod homogeneous;
 pub mod landmarks;
 mod net;
@@ -12,16 +13,20 @@ mod nystrom;
 pub(crate) mod pointwise;
 mod random;
 mod scaling;
+mod sparse_input;
 
 pub use arc_cosine::{ArcCosine, ArcCosineFeatures, ArcCosineOptions};
 pub use flip::FlipFeatures;
+pub use hermite_series::{HermiteSeries, HermiteTerms};
 pub use homogeneous::{HomogeneousOptions, HomogeneousSeries, HomogeneousSketch};
 pub use landmarks::{Landmarks, PartialCholesky};
-pub use net::{NetFeatureOptions, NetFeatures};
+pub use net::{NetFeatureOptions, NetFeatures, Rest};
 pub use nystrom::{NystromFeatures, Root};
 pub(crate) use random::same_length;
 pub use random::{RandomFeatures, RandomOptions};
 pub use scaling::{ScaleTo, Scaling};
+pub use sparse_input::SparseInput;
+pub(crate) use sparse_input::compressed;
 
 use crate::error::{Error, Result};
 use crate::kernel::Float;

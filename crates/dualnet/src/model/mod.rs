@@ -54,7 +54,7 @@ pub use images::{
 };
 pub use method::{Chosen, Limits, Method, MethodPlan, Obstacle, auto_methods, choose_method};
 pub use metrics::Metrics;
-pub use net_map::{MapMethod, MapOptions, NetMap};
+pub use net_map::{MapMethod, MapOptions, NetMap, SparseError};
 pub use pcg::{IterativeReport, KernelTiles, LambdaReport, PcgOptions, PcgPlan, fit_pcg, plan_pcg};
 pub use preprocess::{Encoding, InputKind, Preprocess};
 pub use primal::{FeatureReport, TowerReport};

@@ -1,4 +1,8 @@
-//! Features of the kernel of a net by one of four methods, with all that is needed to make them again.
+//! Features of the kernel of a net by one of five methods, with all that is needed to make them again.
+
+mod sparse;
+
+pub use sparse::SparseError;
 
 use super::embedding::check_generator;
 use super::saved::{FORMAT, Parts, check_format, damaged, take, tensor};
@@ -7,7 +11,7 @@ use crate::error::Result;
 use crate::features::landmarks::LandmarkMethod;
 use crate::features::{
     FeatureMap, HomogeneousOptions, HomogeneousSketch, Landmarks, NetFeatureOptions, NetFeatures, NystromFeatures,
-    Root, transform,
+    Root, SparseInput, transform,
 };
 use crate::gram;
 use crate::kernel::{Float, InputShape, KernelKind, NetKernel};
@@ -26,10 +30,21 @@ pub enum MapMethod {
     Random,
     /// [`HomogeneousSketch`]: nets of ReLUs without biases.
     Sketch,
+    /// [`NetFeatures`] by sketches of each activation's powers ([`Rest::Sketch`](crate::features::Rest::Sketch)): any net, images too.
+    Layers,
     /// [`NystromFeatures`] by rows chosen at random.
     Nystrom,
     /// [`NystromFeatures`] by rows chosen by randomly pivoted Cholesky.
     RpCholesky,
+}
+
+impl MapMethod {
+    /// The sketch that serves `net`: of the whole net where it is one of ReLUs without biases and `dim` is enough for it, else layer by layer.
+    pub fn sketch(net: &Net, shape: &InputShape, dim: usize) -> Self {
+        let options = HomogeneousOptions::default();
+        let whole = shape.positions.is_empty() && HomogeneousSketch::<f64>::serves(net, shape.width(), dim, options);
+        if whole { Self::Sketch } else { Self::Layers }
+    }
 }
 
 /// What features are wanted.
@@ -41,6 +56,8 @@ pub struct MapOptions {
     pub kind: KernelKind,
     /// How many.
     pub dim: usize,
+    /// Degree of a sketch; `None`: 16 for that of a whole net, chosen for each activation for that by layers.
+    pub degree: Option<usize>,
 }
 
 /// The description in `model.json`.
@@ -54,6 +71,11 @@ struct Description {
     positions: Vec<usize>,
     channels: usize,
     dim: usize,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    degree: Option<usize>,
+    /// Columns of sparse rows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sparse: Option<usize>,
     precision: String,
     seed: u64,
     generator: u32,
@@ -66,7 +88,7 @@ struct Description {
 /// use dualnet::model::{NetMap, MapMethod, MapOptions};
 /// use dualnet::{Mat, Resources, net::Net};
 /// let x = Mat::from_fn(50, 3, |i, j| ((i * (j + 2)) % 7) as f64 - 3.0);
-/// let options = MapOptions { method: MapMethod::RpCholesky, kind: KernelKind::Ntk, dim: 20 };
+/// let options = MapOptions { method: MapMethod::RpCholesky, kind: KernelKind::Ntk, dim: 20, degree: None };
 /// let (net, resources) = (Net::parse("fc-relu-1")?, Resources::new(1)?);
 /// let map = NetMap::make(&net, &InputShape::vector(3), options, x.as_ref(), &resources)?;
 /// assert!(map.error(x.as_ref(), 50, &resources)? < 0.02);
@@ -78,6 +100,8 @@ pub struct NetMap<T: Float> {
     net: Net,
     shape: InputShape,
     options: MapOptions,
+    /// What makes sparse rows dense, where the map is one of sparse rows.
+    input: Option<SparseInput<T>>,
     seed: u64,
 }
 
@@ -100,9 +124,9 @@ impl<T: Float> NetMap<T> {
         x: MatRef<'_, T>,
         resources: &Resources,
     ) -> Result<Self> {
-        let MapOptions { method, kind, dim } = options;
+        let MapOptions { method, kind, dim, .. } = options;
         let map = match method {
-            MapMethod::Random | MapMethod::Sketch => Map::draw(net, shape, options, resources)?,
+            MapMethod::Random | MapMethod::Sketch | MapMethod::Layers => Map::draw(net, shape, options, resources)?,
             MapMethod::Nystrom | MapMethod::RpCholesky => {
                 let how = match method {
                     MapMethod::Nystrom => LandmarkMethod::Uniform,
@@ -115,7 +139,7 @@ impl<T: Float> NetMap<T> {
                 Map::Nystrom(Box::new(map))
             }
         };
-        Ok(Self { map, net: net.clone(), shape: shape.clone(), options, seed: resources.seed })
+        Ok(Self { map, net: net.clone(), shape: shape.clone(), options, input: None, seed: resources.seed })
     }
 
     /// What was asked for.
@@ -130,6 +154,14 @@ impl<T: Float> NetMap<T> {
     pub fn shape(&self) -> &InputShape {
         &self.shape
     }
+    /// Degrees of a sketch: of a whole net one, by layers that of each activation with its position; none of other methods.
+    pub fn degrees(&self) -> Vec<(String, usize)> {
+        match &self.map {
+            Map::Net(map) => map.degrees().to_vec(),
+            Map::Sketch(map) => vec![("the net".into(), map.coefficients().len().saturating_sub(1))],
+            Map::Nystrom(_) => Vec::new(),
+        }
+    }
 
     /// Relative error in the Frobenius norm among up to `most` rows of `x`, spread evenly: |Phi Phi^T - K| / |K|. Cost most^2 / 2 values of the
     /// exact kernel.
@@ -137,8 +169,7 @@ impl<T: Float> NetMap<T> {
     /// # Errors
     /// Those of the kernel and of [`transform`].
     pub fn error(&self, x: MatRef<'_, T>, most: usize, resources: &Resources) -> Result<f64> {
-        let count = x.rows().min(most.max(1));
-        let rows: Vec<usize> = (0..count).map(|i| i * x.rows() / count).collect();
+        let rows = spread(x.rows(), most);
         let some = x.select_rows(&rows);
         let kernel = NetKernel::new(&self.net, &self.shape)?;
         let exact =
@@ -162,6 +193,8 @@ impl<T: Float> NetMap<T> {
             positions: self.shape.positions.clone(),
             channels: self.shape.channels,
             dim: self.options.dim,
+            degree: self.options.degree,
+            sparse: self.input.as_ref().map(SparseInput::columns),
             precision: T::NAME.into(),
             seed: self.seed,
             generator: GENERATOR,
@@ -192,11 +225,11 @@ impl<T: Float> NetMap<T> {
         }
         let net = Net::from_json(&said.net.to_string())?;
         let shape = InputShape { positions: said.positions, channels: said.channels };
-        let options = MapOptions { method: said.map, kind: said.kernel, dim: said.dim };
+        let options = MapOptions { method: said.map, kind: said.kernel, dim: said.dim, degree: said.degree };
+        let seeded = resources.clone().with_seed(said.seed);
+        let input = said.sparse.map(|columns| SparseInput::draw(columns, shape.width(), &seeded)).transpose()?;
         let map = match said.map {
-            MapMethod::Random | MapMethod::Sketch => {
-                Map::draw(&net, &shape, options, &resources.clone().with_seed(said.seed))?
-            }
+            MapMethod::Random | MapMethod::Sketch | MapMethod::Layers => Map::draw(&net, &shape, options, &seeded)?,
             MapMethod::Nystrom | MapMethod::RpCholesky => {
                 let landmarks = take(&mut parts.tensors, "landmarks", &[None, Some(shape.width())])?;
                 let weights = take(&mut parts.tensors, "weights", &[Some(landmarks.rows()), Some(said.dim)])?;
@@ -206,19 +239,27 @@ impl<T: Float> NetMap<T> {
                 Map::Nystrom(Box::new(map))
             }
         };
-        Ok(Self { map, net, shape, options, seed: said.seed })
+        Ok(Self { map, net, shape, options, input, seed: said.seed })
     }
+}
+
+/// Up to `most` of `n` rows.
+fn spread(n: usize, most: usize) -> Vec<usize> {
+    let count = n.min(most.max(1));
+    (0..count).map(|i| i * n / count).collect()
 }
 
 impl<T: Float> Map<T> {
     /// What needs no data.
     fn draw(net: &Net, shape: &InputShape, options: MapOptions, resources: &Resources) -> Result<Self> {
-        let MapOptions { method, kind, dim } = options;
+        let MapOptions { method, kind, dim, degree } = options;
         if method == MapMethod::Sketch {
-            let sketch = HomogeneousOptions { get: kind.get(), ..HomogeneousOptions::default() };
+            let degree = degree.unwrap_or(HomogeneousOptions::default().degree);
+            let sketch = HomogeneousOptions { get: kind.get(), degree };
             return Ok(Map::Sketch(Box::new(HomogeneousSketch::draw(net, shape.width(), dim, sketch, resources)?)));
         }
         let options = NetFeatureOptions::new(kind, dim);
+        let options = if method == MapMethod::Layers { options.sketched(degree) } else { options };
         Ok(Map::Net(Box::new(NetFeatures::draw(net, shape, &options, resources)?)))
     }
 

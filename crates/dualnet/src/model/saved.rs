@@ -19,8 +19,9 @@ use crate::ridge::{Calibration, IntervalCalibration, Width};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-/// Version of the description: 1 had exact models alone, 2 no models of images, 3 no features of kernels and no conjugate gradients.
-pub(super) const FORMAT: u32 = 4;
+/// Version of the description: 1 had exact models alone, 2 no models of images, 3 no features of kernels and no conjugate gradients,
+/// 4 no sketches by layer and no maps of sparse rows.
+pub(super) const FORMAT: u32 = 5;
 
 /// A named array.
 #[derive(Clone, Debug, PartialEq)]

@@ -106,6 +106,12 @@ impl<T: Float> HomogeneousSketch<T> {
         Ok(Self { inputs, dim, polynomial, square, sketch, roots })
     }
 
+    /// Whether there are such features of `net`: whether it is homogeneous, and `dim` enough.
+    pub fn serves(net: &Net, inputs: usize, dim: usize, options: HomogeneousOptions) -> bool {
+        let series = HomogeneousSeries::of(net, inputs, options.get, options.degree.min(HIGHEST));
+        series.is_ok_and(|series| allot(series.coefficients(), inputs, dim).is_ok())
+    }
+
     /// c_0, c_1, ... of the polynomial.
     pub fn coefficients(&self) -> &[f64] {
         &self.polynomial.coefficients

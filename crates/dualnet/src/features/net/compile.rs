@@ -1,20 +1,25 @@
 //! From the steps of a net to stages, with everything random drawn.
 
 use super::activate::{Activate, Counts, padded};
+use super::product::Product;
 use super::rows::Room;
+use super::series_table::SeriesTable;
 use super::size::{Size, is_local, parts};
+use super::sketch::{self, Sketched, Sketching};
 use super::spread::{Signed, Spread, Windows, power_of_two};
-use super::stage::{End, From, Local, Node, Stage};
+use super::stage::{Combine, End, From, Local, Node, Stage};
 use super::weights::Weights;
 use super::windows::{pooled, positions, windows};
-use super::{NetFeatureOptions, refuse};
+use super::{NetFeatureOptions, Rest, refuse};
 use crate::activation::Activation;
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::features::HermiteSeries;
 use crate::kernel::{Float, KernelKind};
-use crate::net::{Op, Padding};
+use crate::net::{DualChoice, Op, Padding, Pooling};
 use crate::random::Purpose;
 use crate::resources::Resources;
 use crate::transform::{Projection, ProjectionKind};
+use std::sync::Arc;
 
 /// Least features of an activation: fewer are not worth their overhead.
 const LEAST: usize = 16;
@@ -31,6 +36,8 @@ struct Chain<T> {
     /// Features for a weight of 1 in this part of the chain, and activations so far in it.
     unit: usize,
     activations: usize,
+    /// Variance here of an input of variance 1.
+    variance: f64,
 }
 
 pub(super) struct Compiler<'a> {
@@ -38,13 +45,28 @@ pub(super) struct Compiler<'a> {
     pub resources: &'a Resources,
     /// Layers drawn so far.
     pub layer: u32,
+    /// Series of activations, which layers share.
+    pub series: Vec<(Activation, DualChoice, Arc<SeriesTable>)>,
+    /// Activations sketched, and the degrees of their series.
+    pub degrees: Vec<(String, usize)>,
 }
 
 impl<T: Float> Chain<T> {
-    fn new(weights: Weights, grid: Vec<usize>) -> Self {
+    fn new(weights: Weights, grid: Vec<usize>, variance: f64) -> Self {
         let now = (weights.u.len(), weights.w.len());
         let (nodes, local) = (Vec::new(), Vec::new());
-        Self { nodes, weights, grid, from: From::Same, local, before: now, peak: now, unit: 0, activations: 0 }
+        Self {
+            nodes,
+            weights,
+            grid,
+            from: From::Same,
+            local,
+            before: now,
+            peak: now,
+            unit: 0,
+            activations: 0,
+            variance,
+        }
     }
 
     fn columns(&self) -> (usize, usize) {
@@ -80,7 +102,7 @@ impl Compiler<'_> {
     /// The whole map: from rows of `channels` values at the positions of `grid` to features.
     pub(super) fn program<T: Float>(&mut self, ops: &[Op], grid: &[usize], channels: usize) -> Result<Vec<Node<T>>> {
         let dim = self.options.dim;
-        let mut chain = Chain::new(Weights::input(channels, channels), grid.to_vec());
+        let mut chain = Chain::new(Weights::input(channels, channels), grid.to_vec(), 1.0);
         if channels > dim / 2 {
             self.spread(&mut chain, power_of_two(dim / 2), Vec::new());
         }
@@ -128,16 +150,16 @@ impl Compiler<'_> {
                 Op::Pool { pooling, window, stride, padding, normalize_edges, .. } => {
                     let (behind, windows) = windows(&chain.grid, window, stride, *padding);
                     let goes = pooled(&windows, positions(&chain.grid), *pooling, *normalize_edges);
-                    self.pool(chain, goes, behind);
+                    self.pool(chain, goes, behind, summed(*pooling, window.iter().product()));
                 }
                 Op::GlobalPool(pooling) => {
                     let all = positions(&chain.grid);
                     let (_, windows) = windows(&chain.grid, &chain.grid, &chain.grid, Padding::Valid);
-                    self.pool(chain, pooled(&windows, all, *pooling, false), Vec::new());
+                    let factor = summed(*pooling, all);
+                    self.pool(chain, pooled(&windows, all, *pooling, false), Vec::new(), factor);
                 }
-                Op::Sum(_) | Op::Concat(_) => {
-                    let (shares, branches) = parts(op);
-                    self.branches(chain, &shares, &branches, budget)?;
+                Op::Sum(_) | Op::Concat(_) | Op::Product(_) => {
+                    self.branches(chain, op, budget)?;
                     self.share_out(chain, &ops[i + 1..], budget);
                 }
                 other => return Err(unsupported(other)),
@@ -148,7 +170,13 @@ impl Compiler<'_> {
 
     /// Decides how many features a weight of 1 is worth up to the next place where columns become fewer.
     fn share_out<T: Float>(&self, chain: &mut Chain<T>, ops: &[Op], budget: usize) {
-        let mut size = Size { columns: chain.weights.columns(), weights: 0, activations: 0, ntk: self.tangent() };
+        let mut size = Size {
+            columns: chain.weights.columns(),
+            weights: 0,
+            activations: 0,
+            ntk: self.tangent(),
+            rest: self.options.rest,
+        };
         for op in ops {
             if matches!(op, Op::Conv { .. } | Op::Flatten) || !size.add(op) {
                 break;
@@ -171,8 +199,12 @@ impl Compiler<'_> {
     }
 
     fn local_of_chain<T: Float>(&mut self, chain: &mut Chain<T>, op: &Op) -> Result<()> {
-        let mut place =
-            Place { weights: &mut chain.weights, peak: &mut chain.peak, activations: &mut chain.activations };
+        let mut place = Place {
+            weights: &mut chain.weights,
+            peak: &mut chain.peak,
+            activations: &mut chain.activations,
+            variance: &mut chain.variance,
+        };
         let steps = self.local(op, &mut place, chain.unit)?;
         chain.local.extend(steps);
         Ok(())
@@ -180,32 +212,45 @@ impl Compiler<'_> {
 
     fn local<T: Float>(&mut self, op: &Op, place: &mut Place<'_>, unit: usize) -> Result<Vec<Local<T>>> {
         let step = match op {
-            Op::Affine { w2, b2, tangent } => match self.affine_weights(place.weights, *w2, *b2, tangent) {
-                true => Local::Ones,
-                false => return Ok(Vec::new()),
-            },
-            Op::Activation { activation: Activation::Identity, .. } => return Ok(Vec::new()),
-            Op::Activation { activation, at, .. } => {
-                if activation.phi(0.0f64).is_none() {
-                    let hint = "take nystrom or rpcholesky, or an activation with a formula";
-                    return Err(refuse(at, "a kernel without an activation function has no random features", hint));
+            Op::Affine { w2, b2, tangent } => {
+                *place.variance = w2 * *place.variance + b2;
+                match self.affine_weights(place.weights, *w2, *b2, tangent) {
+                    true => Local::Ones,
+                    false => return Ok(Vec::new()),
                 }
+            }
+            Op::Activation { activation: Activation::Identity, .. } => return Ok(Vec::new()),
+            Op::Activation { activation, choice, at } => {
                 *place.activations += 1;
                 let tangent = if self.tangent() && activation.is_continuous() { unit * *place.activations } else { 0 };
-                let drawn = (self.options.projection, self.next_layer());
-                let counts = Counts { rest: unit, tangent };
-                let step = Activate::draw(activation, counts, drawn, place.weights, self.resources)?;
-                Local::Activate(Box::new(step))
+                match self.options.rest {
+                    Rest::Random => self.random(activation, at, Counts { rest: unit, tangent }, place)?,
+                    Rest::Sketch { degree } => {
+                        let series = self.series(activation, *choice, at, degree, *place.variance)?;
+                        self.degrees.push((at.clone(), series.series().degree()));
+                        let (layer, variance, dim) = (self.next_layer(), *place.variance, self.options.dim);
+                        *place.variance = series.series().variance(variance);
+                        let how = Sketching { activation, series, at, layer, variance, rest: unit, tangent, dim };
+                        Local::Sketch(Box::new(Sketched::draw(&how, place.weights, self.resources)?))
+                    }
+                }
             }
-            Op::LayerNorm { eps } => Local::Normalise { nngp: padded(place.weights.u.iter().copied()), eps: *eps },
-            Op::Sum(_) | Op::Concat(_) => {
+            Op::LayerNorm { eps } => {
+                *place.variance = 1.0;
+                Local::Normalise { nngp: padded(place.weights.u.iter().copied()), eps: *eps }
+            }
+            Op::Sum(_) | Op::Concat(_) | Op::Product(_) => {
                 let (shares, branches) = parts(op);
-                let (mut joined, mut steps) = (Weights::default(), Vec::new());
+                let (mut all, mut steps, mut variances) = (Vec::new(), Vec::new(), Vec::new());
                 let first = *place.activations;
                 for (share, ops) in shares.iter().zip(branches) {
-                    let (mut weights, mut activations) = (place.weights.clone(), first);
-                    let mut inner =
-                        Place { weights: &mut weights, peak: &mut *place.peak, activations: &mut activations };
+                    let (mut weights, mut activations, mut variance) = (place.weights.clone(), first, *place.variance);
+                    let mut inner = Place {
+                        weights: &mut weights,
+                        peak: &mut *place.peak,
+                        activations: &mut activations,
+                        variance: &mut variance,
+                    };
                     let mut branch = Vec::new();
                     for op in ops {
                         branch.extend(self.local(op, &mut inner, unit)?);
@@ -213,15 +258,77 @@ impl Compiler<'_> {
                     steps.push(branch);
                     *place.activations = (*place.activations).max(activations);
                     weights.scale(*share);
-                    joined.append(&weights);
+                    all.push(weights);
+                    variances.push(variance);
                 }
-                *place.weights = joined;
-                Local::Join(steps)
+                *place.variance = together(op, &shares, &variances);
+                let (combine, weights) = self.combine(op, &all, unit)?;
+                *place.weights = weights;
+                Local::Join { branches: steps, combine }
             }
             other => return Err(unsupported(other)),
         };
         place.note();
         Ok(vec![step])
+    }
+
+    /// Random features of what degrees 0 and 1 leave of an activation.
+    fn random<T: Float>(
+        &mut self,
+        activation: &Activation,
+        at: &str,
+        counts: Counts,
+        place: &mut Place<'_>,
+    ) -> Result<Local<T>> {
+        if activation.phi(0.0f64).is_none() {
+            let hint = "take a sketch, nystrom or rpcholesky, or an activation with a formula";
+            return Err(refuse(at, "a kernel without an activation function has no random features", hint));
+        }
+        let drawn = (self.options.projection, self.next_layer());
+        let step = Activate::draw(activation, counts, drawn, place.weights, self.resources)?;
+        Ok(Local::Activate(Box::new(step)))
+    }
+
+    /// The series of an activation, and the degree that was asked for or that suffices at the variance expected.
+    fn series(
+        &mut self,
+        activation: &Activation,
+        choice: DualChoice,
+        at: &str,
+        degree: Option<usize>,
+        variance: f64,
+    ) -> Result<Arc<SeriesTable>> {
+        let named = |error: Error| match error {
+            Error::Invalid { what, expected, found, hint } => {
+                Error::Invalid { what: format!("{at}: {what}"), expected, found, hint }
+            }
+            other => other,
+        };
+        let degree = match degree {
+            Some(degree) => degree,
+            None => HermiteSeries::chosen_degree(activation, choice, variance).map_err(named)?,
+        };
+        let known =
+            self.series.iter().find(|(a, c, table)| (a, *c, table.series().degree()) == (activation, choice, degree));
+        if let Some((.., table)) = known {
+            return Ok(table.clone());
+        }
+        let table = Arc::new(SeriesTable::new(HermiteSeries::new(activation, choice, degree).map_err(named)?));
+        self.series.push((activation.clone(), choice, table.clone()));
+        Ok(table)
+    }
+
+    /// What becomes of branches with these weights, and the weights behind them.
+    fn combine<T: Float>(&mut self, op: &Op, branches: &[Weights], unit: usize) -> Result<(Combine<T>, Weights)> {
+        if !matches!(op, Op::Product(_)) || branches.len() < 2 {
+            let mut joined = Weights::default();
+            branches.iter().for_each(|weights| joined.append(weights));
+            return Ok((Combine::Beside, joined));
+        }
+        let counts = (unit, if self.tangent() { unit } else { 0 });
+        let resources = self.resources;
+        let (product, weights) = Product::draw(branches, counts, &mut || self.next_layer(), resources)?;
+        Ok((Combine::Product(Box::new(product)), weights))
     }
 
     fn next_layer(&mut self) -> u32 {
@@ -268,33 +375,49 @@ impl Compiler<'_> {
         columns
     }
 
-    fn pool<T: Float>(&self, chain: &mut Chain<T>, goes: Vec<Vec<(usize, f64)>>, behind: Vec<usize>) {
+    fn pool<T: Float>(&self, chain: &mut Chain<T>, goes: Vec<Vec<(usize, f64)>>, behind: Vec<usize>, factor: f64) {
+        chain.variance *= factor;
         chain.close(End::Pool { goes, positions: positions(&behind) });
         chain.grid = behind;
     }
 
-    fn branches<T: Float>(
-        &mut self,
-        chain: &mut Chain<T>,
-        shares: &[f64],
-        branches: &[&[Op]],
-        budget: usize,
-    ) -> Result<()> {
+    fn branches<T: Float>(&mut self, chain: &mut Chain<T>, op: &Op, budget: usize) -> Result<()> {
         chain.close(End::Keep);
-        let (mut joined, mut nodes, mut grid) = (Weights::default(), Vec::new(), chain.grid.clone());
+        let (shares, branches) = parts(op);
+        let budget = (budget / branches.len().max(1)).max(LEAST);
+        let (mut all, mut variances, mut nodes, mut grid) = (Vec::new(), Vec::new(), Vec::new(), chain.grid.clone());
         for (share, ops) in shares.iter().zip(branches) {
-            let mut branch = Chain::new(chain.weights.clone(), chain.grid.clone());
-            self.chain(&mut branch, ops, (budget / branches.len().max(1)).max(LEAST))?;
+            let mut branch = Chain::new(chain.weights.clone(), chain.grid.clone(), chain.variance);
+            self.chain(&mut branch, ops, budget)?;
             branch.close(End::Keep);
             grid.clone_from(&branch.grid);
             branch.weights.scale(*share);
-            joined.append(&branch.weights);
+            all.push(branch.weights);
+            variances.push(branch.variance);
             nodes.push(branch.nodes);
         }
-        chain.nodes.push(Node::Branches(nodes));
-        (chain.weights, chain.grid) = (joined, grid);
+        chain.variance = together(op, &shares, &variances);
+        let (combine, weights) = self.combine(op, &all, budget)?;
+        chain.nodes.push(Node::Branches { branches: nodes, combine });
+        (chain.weights, chain.grid) = (weights, grid);
         chain.begin(From::Same);
         Ok(())
+    }
+}
+
+/// Variance behind branches.
+fn together(op: &Op, shares: &[f64], variances: &[f64]) -> f64 {
+    match op {
+        Op::Product(_) => variances.iter().product(),
+        _ => shares.iter().zip(variances).map(|(share, variance)| share * variance).sum(),
+    }
+}
+
+/// What a pool makes of the variance of equal values.
+fn summed(pooling: Pooling, positions: usize) -> f64 {
+    match pooling {
+        Pooling::Average => 1.0,
+        Pooling::Sum => (positions * positions) as f64,
     }
 }
 
@@ -303,6 +426,7 @@ struct Place<'a> {
     weights: &'a mut Weights,
     peak: &'a mut (usize, usize),
     activations: &'a mut usize,
+    variance: &'a mut f64,
 }
 
 impl Place<'_> {
@@ -321,7 +445,6 @@ fn unsupported(op: &Op) -> crate::error::Error {
         Op::SelfAttention { at, .. } => {
             refuse(at, "features of attention would need the fourth power of their number", exact)
         }
-        Op::Product(_) => refuse("product", "features of a product of branches are not there yet", exact),
         other => refuse("a net", &format!("no features are known for the step {other:?}"), exact),
     }
 }

@@ -196,3 +196,26 @@ impl<T: Float> Kernel for Multiply<'_, T> {
         }
     }
 }
+
+/// `out = x * factor`, of any length.
+pub(super) struct Copy<'a, T> {
+    pub x: &'a [T],
+    pub factor: T,
+    pub out: &'a mut [T],
+}
+
+impl<T: Float> Kernel for Copy<'_, T> {
+    type Output = ();
+    #[inline(always)]
+    fn run<V: Vector>(self, simd: V) {
+        let lanes = <T::Lanes<V> as Lanes<V, T>>::LANES;
+        let factor = <T::Lanes<V> as Lanes<V, T>>::splat(simd, self.factor);
+        let (mut to, mut from) = (self.out.chunks_exact_mut(lanes), self.x.chunks_exact(lanes));
+        for (out, x) in (&mut to).zip(&mut from) {
+            (<T::Lanes<V> as Lanes<V, T>>::load(simd, x) * factor).store(out);
+        }
+        for (out, x) in to.into_remainder().iter_mut().zip(from.remainder()) {
+            *out = *x * self.factor;
+        }
+    }
+}

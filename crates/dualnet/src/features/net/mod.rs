@@ -2,6 +2,8 @@
 //!
 //! - `weights`: what dense layers do: nothing but constants.
 //! - `activate`, `moments`, `factor`: an activation: terms of degree 0 and 1 exactly, the rest by random features.
+//! - `sketch`, `series_table`: the same with the rest by sketches of powers.
+//! - `product`: products of branches.
 //! - `spread`, `windows`: convolutions and pooling on the features of each position.
 //! - `stage`, `rows`, `lanes`: running it, a chunk of rows at a time.
 //! - `compile`, `size`: from the steps of a net to stages.
@@ -11,8 +13,11 @@ mod compile;
 mod factor;
 mod lanes;
 mod moments;
+mod product;
 mod rows;
+mod series_table;
 mod size;
+mod sketch;
 mod spread;
 mod stage;
 mod weights;
@@ -37,14 +42,34 @@ pub struct NetFeatureOptions {
     pub kind: KernelKind,
     /// Number of features, M.
     pub dim: usize,
-    /// How directions are drawn.
+    /// How directions of random features are drawn.
     pub projection: ProjectionKind,
+    /// How activations beyond degree 1 are estimated.
+    pub rest: Rest,
+}
+
+/// How the part of an activation beyond degrees 0 and 1, which are exact, is estimated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rest {
+    /// By random features of it: without bias, for whatever has a formula phi(x).
+    Random,
+    /// By sketches of the powers of its Hermite expansion ([`HermiteSeries`](super::HermiteSeries)), cut at a degree: for whatever has a kernel.
+    Sketch {
+        /// 2 to 64. `None` is for each activation the least degree whose largest error of k and of kdot is at most 1 % of their value at
+        /// rho = 1, at the variance that an input of mean square 1 has there; at most 32.
+        degree: Option<usize>,
+    },
 }
 
 impl NetFeatureOptions {
     /// `dim` features of a kernel, by structured projections.
     pub fn new(kind: KernelKind, dim: usize) -> Self {
-        Self { kind, dim, projection: ProjectionKind::Structured }
+        Self { kind, dim, projection: ProjectionKind::Structured, rest: Rest::Random }
+    }
+
+    /// The same by sketches, of the degree that is chosen for each activation unless one is given.
+    pub fn sketched(self, degree: Option<usize>) -> Self {
+        Self { rest: Rest::Sketch { degree }, ..self }
     }
 }
 
@@ -54,6 +79,11 @@ impl NetFeatureOptions {
 /// the rest of the function is estimated by random features, and of the tangent kernel only what its constant part does not carry on.
 /// Given the features of the layer before, those of each layer are unbiased; the error of an entry goes as M^-1/2, at a fraction
 /// of that of plain random features. Inputs of any norm, biases, residual, sum and concat branches, layer_norm, convolutions, pooling.
+///
+/// Or each activation's Hermite series, cut at a degree ([`Rest::Sketch`]): the powers of the correlation beyond the first are estimated by
+/// [`PolySketch`](crate::transform::PolySketch), whatever the norm, and products of the tangent kernel with them by a
+/// [`TensorSrht`](crate::transform::TensorSrht). That has the bias of the series ([`HermiteSeries`](super::HermiteSeries)), and serves kernels that no
+/// activation stands behind too. Products of branches are sketched by a `TensorSrht` in either case.
 ///
 /// A convolution adds up the neighbours of a position with random signs, behind a transform that makes entries equal in size, and so
 /// costs an addition a feature and neighbour; neighbours of few columns are put beside each other.
@@ -83,6 +113,7 @@ pub struct NetFeatures<T> {
     /// Samples that go through together: a tile of vectors, an image.
     together: usize,
     options: NetFeatureOptions,
+    degrees: Vec<(String, usize)>,
 }
 
 impl<T: Float> NetFeatures<T> {
@@ -90,7 +121,9 @@ impl<T: Float> NetFeatures<T> {
     ///
     /// # Errors
     /// No features or columns; a net that does not fit the shape, or whose output has positions; layers without features: dropout, attention,
-    /// products, kernels without an activation function; memory.
+    /// kernels without an activation function where features are random; of a sketch a degree out of range, or fewer features than powers;
+    /// memory. While it maps: of a sketch, a row at whose variance more than half of an activation's mean square belongs to degrees beyond
+    /// its series.
     pub fn draw(net: &Net, shape: &InputShape, options: &NetFeatureOptions, resources: &Resources) -> Result<Self> {
         let spatial = net.is_spatial();
         let (grid, channels) = match spatial {
@@ -112,17 +145,22 @@ impl<T: Float> NetFeatures<T> {
         if spatial {
             net.output_positions(&grid)?;
         }
-        let mut compiler = Compiler { options, resources, layer: 0 };
+        let mut compiler = Compiler { options, resources, layer: 0, series: Vec::new(), degrees: Vec::new() };
         let positions = windows::positions(&grid);
         // No layer of a dense net asks for positions: the rows of a tile stand for them.
         let (together, grid) = if spatial { (1, grid) } else { (TILE, vec![TILE]) };
         let nodes = compiler.program(&net.ops(channels)?, &grid, channels)?;
-        Ok(Self { nodes, positions, channels, together, options: *options })
+        Ok(Self { nodes, positions, channels, together, options: *options, degrees: compiler.degrees })
     }
 
     /// What was asked for.
     pub fn options(&self) -> &NetFeatureOptions {
         &self.options
+    }
+
+    /// Activations that are sketched, by their position in the net, each with the degree of its series; none of random features.
+    pub fn degrees(&self) -> &[(String, usize)] {
+        &self.degrees
     }
 }
 

@@ -1,6 +1,6 @@
 //! How many columns steps make, and which of them need no other position.
 
-use super::activate::replaces;
+use super::{Rest, activate, sketch};
 use crate::activation::Activation;
 use crate::net::Op;
 
@@ -11,6 +11,7 @@ pub(super) struct Size {
     pub weights: usize,
     pub activations: usize,
     pub ntk: bool,
+    pub rest: Rest,
 }
 
 impl Size {
@@ -20,7 +21,11 @@ impl Size {
             Op::Affine { b2, tangent, .. } => self.columns += usize::from(*b2 > 0.0 || tangent.constant > 0.0),
             Op::Activation { activation: Activation::Identity, .. } => {}
             Op::Activation { activation, .. } => {
-                if replaces(activation) {
+                let replaces = match self.rest {
+                    Rest::Random => activate::replaces(activation),
+                    Rest::Sketch { .. } => sketch::replaces(activation),
+                };
+                if replaces {
                     (self.columns, self.weights) = (0, 0);
                 }
                 self.activations += 1;
@@ -28,7 +33,7 @@ impl Size {
                 self.weights += 1 + if self.ntk && activation.is_continuous() { self.activations } else { 0 };
             }
             Op::LayerNorm { .. } | Op::Pool { .. } | Op::GlobalPool(_) => {}
-            Op::Sum(_) | Op::Concat(_) => {
+            Op::Sum(_) | Op::Concat(_) | Op::Product(_) => {
                 let mut total = Size { columns: 0, weights: 0, ..*self };
                 for ops in parts(op).1 {
                     let mut branch = *self;
@@ -38,6 +43,9 @@ impl Size {
                     total.columns += branch.columns;
                     total.weights += branch.weights;
                     total.activations = total.activations.max(branch.activations);
+                }
+                if matches!(op, Op::Product(_)) {
+                    (total.columns, total.weights) = (0, if self.ntk { 3 } else { 1 });
                 }
                 *self = total;
             }
@@ -51,7 +59,7 @@ impl Size {
 pub(super) fn parts(op: &Op) -> (Vec<f64>, Vec<&[Op]>) {
     match op {
         Op::Concat(branches) => branches.iter().map(|(share, ops)| (*share, ops.as_slice())).unzip(),
-        Op::Sum(branches) => branches.iter().map(|ops| (1.0, ops.as_slice())).unzip(),
+        Op::Sum(branches) | Op::Product(branches) => branches.iter().map(|ops| (1.0, ops.as_slice())).unzip(),
         _ => (Vec::new(), Vec::new()),
     }
 }
@@ -60,7 +68,7 @@ pub(super) fn parts(op: &Op) -> (Vec<f64>, Vec<&[Op]>) {
 pub(super) fn is_local(op: &Op) -> bool {
     match op {
         Op::Affine { .. } | Op::Activation { .. } | Op::LayerNorm { .. } => true,
-        Op::Sum(_) | Op::Concat(_) => parts(op).1.iter().all(|ops| ops.iter().all(is_local)),
+        Op::Sum(_) | Op::Concat(_) | Op::Product(_) => parts(op).1.iter().all(|ops| ops.iter().all(is_local)),
         _ => false,
     }
 }

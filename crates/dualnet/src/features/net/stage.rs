@@ -2,7 +2,9 @@
 
 use super::activate::Activate;
 use super::lanes::{Axpy, Multiply, Scale, Weigh};
+use super::product::Product;
 use super::rows::{Memory, Room, Rows};
+use super::sketch::Sketched;
 use super::spread::{Signed, Spread, Windows};
 use crate::error::Result;
 use crate::kernel::Float;
@@ -19,13 +21,25 @@ pub(super) enum Local<T> {
     /// Appends a column of ones.
     Ones,
     Activate(Box<Activate<T>>),
+    Sketch(Box<Sketched<T>>),
     /// Divides by sqrt(|u Phi|^2 + eps).
     Normalise {
         nngp: Vec<T>,
         eps: f64,
     },
-    /// Columns of branches, one beside the other.
-    Join(Vec<Vec<Local<T>>>),
+    /// Columns of branches.
+    Join {
+        branches: Vec<Vec<Local<T>>>,
+        combine: Combine<T>,
+    },
+}
+
+/// What becomes of the columns of branches.
+#[derive(Clone, Debug)]
+pub(super) enum Combine<T> {
+    /// They stand one beside the other.
+    Beside,
+    Product(Box<Product<T>>),
 }
 
 /// Where the rows of a stage come from.
@@ -77,8 +91,11 @@ pub(super) struct Stage<T> {
 #[derive(Clone, Debug)]
 pub(super) enum Node<T> {
     Stage(Box<Stage<T>>),
-    /// Branches over positions; the columns behind them stand one beside the other.
-    Branches(Vec<Vec<Node<T>>>),
+    /// Branches over positions.
+    Branches {
+        branches: Vec<Vec<Node<T>>>,
+        combine: Combine<T>,
+    },
 }
 
 /// Positions in memory.
@@ -130,7 +147,7 @@ pub(super) fn run<T: Float>(
     for node in nodes {
         let next = match node {
             Node::Stage(stage) => stage.run(&mut now, memory, isa)?,
-            Node::Branches(branches) => branch(branches, &now, memory, isa)?,
+            Node::Branches { branches, combine } => branch(branches, combine, &now, memory, isa)?,
         };
         memory.reuse(std::mem::replace(&mut now, next).data);
     }
@@ -139,6 +156,7 @@ pub(super) fn run<T: Float>(
 
 fn branch<T: Float>(
     branches: &[Vec<Node<T>>],
+    combine: &Combine<T>,
     input: &Stored<T>,
     memory: &mut Memory<T>,
     isa: Isa,
@@ -149,17 +167,35 @@ fn branch<T: Float>(
         data.copy_from_slice(&input.data);
         ends.push(run(nodes, Stored { data, ..*input }, memory, isa)?);
     }
-    let (phi, psi) = ends.iter().fold((0, 0), |(phi, psi), end| (phi + end.phi, psi + end.psi));
-    let room = Room::of(phi, psi);
     let positions = ends.first().map_or(0, Stored::positions);
+    let (phi, psi) = match combine {
+        Combine::Beside => ends.iter().fold((0, 0), |(phi, psi), end| (phi + end.phi, psi + end.psi)),
+        Combine::Product(product) => product.columns(),
+    };
+    let room = Room::of(phi, psi);
     let mut data = memory.zeros(positions * room.width());
-    let mut rows = Rows::new(&mut data, room, 0, 0);
-    for mut end in ends {
-        let room = end.room();
-        rows.append(&Rows::new(&mut end.data, room, end.phi, end.psi));
-        memory.reuse(end.data);
+    for (chunk, data) in data.chunks_mut(CHUNK * room.width()).enumerate() {
+        let (first, count) = (chunk * CHUNK, data.len() / room.width());
+        let mut rows = Rows::new(data, room, 0, 0);
+        let parts = ends.iter_mut().map(|end| {
+            let (room, phi, psi) = (end.room(), end.phi, end.psi);
+            Rows::new(&mut end.data[first * room.width()..(first + count) * room.width()], room, phi, psi)
+        });
+        combine.apply(parts.collect(), &mut rows, isa)?;
     }
+    ends.into_iter().for_each(|end| memory.reuse(end.data));
     Ok(Stored { data, phi, psi })
+}
+
+impl<T: Float> Combine<T> {
+    /// The rows of branches into `out`, which has no columns yet.
+    fn apply(&self, branches: Vec<Rows<'_, T>>, out: &mut Rows<'_, T>, isa: Isa) -> Result<()> {
+        match self {
+            Combine::Beside => branches.iter().for_each(|branch| out.append(branch)),
+            Combine::Product(product) => product.apply(&branches, out, isa)?,
+        }
+        Ok(())
+    }
 }
 
 impl<T: Float> Stage<T> {
@@ -296,8 +332,9 @@ impl<T: Float> Local<T> {
         match self {
             Local::Ones => 0,
             Local::Activate(activate) => activate.scratch(rows),
+            Local::Sketch(sketch) => sketch.scratch(rows),
             Local::Normalise { nngp, .. } => nngp.len(),
-            Local::Join(_) => 0,
+            Local::Join { .. } => 0,
         }
     }
 
@@ -311,6 +348,7 @@ impl<T: Float> Local<T> {
                 rows.phi += 1;
             }
             Local::Activate(activate) => activate.apply(rows, scratch, isa)?,
+            Local::Sketch(sketch) => sketch.apply(rows, scratch, isa)?,
             Local::Normalise { nngp, eps } => {
                 for i in 0..rows.len() {
                     let (phi, psi) = rows.row(i);
@@ -320,25 +358,26 @@ impl<T: Float> Local<T> {
                     isa.run(Scale { x: psi, factor });
                 }
             }
-            Local::Join(branches) => join(branches, rows, isa)?,
+            Local::Join { branches, combine } => join(branches, combine, rows, isa)?,
         }
         Ok(())
     }
 }
 
-fn join<T: Float>(branches: &[Vec<Local<T>>], rows: &mut Rows<'_, T>, isa: Isa) -> Result<()> {
+fn join<T: Float>(branches: &[Vec<Local<T>>], combine: &Combine<T>, rows: &mut Rows<'_, T>, isa: Isa) -> Result<()> {
     let (room, phi, psi) = (rows.room(), rows.phi, rows.psi);
     let mut input = vec![T::default(); rows.len() * room.width()];
     Rows::new(&mut input, room, 0, 0).append(rows);
     rows.clear();
-    for steps in branches {
-        let mut data = input.clone();
-        let mut branch = Rows::new(&mut data, room, phi, psi);
+    let mut all = vec![input; branches.len()];
+    let mut ends = Vec::with_capacity(branches.len());
+    for (steps, data) in branches.iter().zip(&mut all) {
+        let mut branch = Rows::new(data, room, phi, psi);
         for step in steps {
             let mut scratch = vec![T::default(); step.scratch(branch.len())];
             step.apply(&mut branch, &mut scratch, isa)?;
         }
-        rows.append(&branch);
+        ends.push(branch);
     }
-    Ok(())
+    combine.apply(ends, rows, isa)
 }

@@ -1,64 +1,12 @@
-//! Features of whole nets against the exact kernels: without bias, with errors that fall as they should, and refused where there are none.
-#![allow(clippy::unwrap_used, clippy::panic)]
+//! Random features.
 
+use super::case::{Case, rows};
 use dualnet::conformance::feature_map;
 use dualnet::features::{NetFeatureOptions, NetFeatures, transform};
-use dualnet::kernel::{InputShape, KernelKind, NetKernel};
+use dualnet::kernel::{InputShape, KernelKind};
 use dualnet::net::Net;
-use dualnet::random::{Draws, Purpose};
 use dualnet::transform::ProjectionKind;
-use dualnet::{Error, Mat, Resources, gram};
-
-/// Rows in random directions, of norms from `low` to `high`, evenly on the scale of logarithms.
-fn rows(n: usize, d: usize, low: f64, high: f64) -> Mat<f64> {
-    let mut draws = Draws::new(3, Purpose::ROWS, 0);
-    let mut x = Mat::from_fn(n, d, |_, _| draws.normal());
-    for i in 0..n {
-        let norm = x.row(i).iter().map(|x| x * x).sum::<f64>().sqrt();
-        let wanted = low * (high / low).powf(i as f64 / (n - 1) as f64);
-        x.row_mut(i).iter_mut().for_each(|x| *x *= wanted / norm);
-    }
-    x
-}
-
-struct Case {
-    net: Net,
-    shape: InputShape,
-    x: Mat<f64>,
-    kind: KernelKind,
-}
-
-impl Case {
-    fn dense(net: &str, x: &Mat<f64>, kind: KernelKind) -> Self {
-        Self { net: Net::parse(net).unwrap(), shape: InputShape::vector(x.cols()), x: x.clone(), kind }
-    }
-
-    fn exact(&self) -> Mat<f64> {
-        let kernel = NetKernel::new(&self.net, &self.shape).unwrap();
-        let grams = gram::symmetric(&kernel, self.x.as_ref(), self.kind.get(), &Resources::new(1).unwrap()).unwrap();
-        grams.nngp.or(grams.ntk).unwrap()
-    }
-
-    fn estimate(&self, dim: usize, projection: ProjectionKind, seed: u64) -> Mat<f64> {
-        let resources = Resources::new(1).unwrap().with_seed(seed);
-        let options = NetFeatureOptions { projection, ..NetFeatureOptions::new(self.kind, dim) };
-        let map = NetFeatures::<f64>::draw(&self.net, &self.shape, &options, &resources).unwrap();
-        let f = transform(&map, self.x.as_ref(), &resources).unwrap();
-        let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum();
-        Mat::from_fn(f.rows(), f.rows(), |i, j| dot(f.row(i), f.row(j)))
-    }
-
-    /// Root mean square over seeds of the relative error in the Frobenius norm.
-    fn error(&self, dim: usize, seeds: u64) -> f64 {
-        let exact = self.exact();
-        let size: f64 = exact.as_slice().iter().map(|k| k * k).sum();
-        let square = |seed| {
-            let estimate = self.estimate(dim, ProjectionKind::Structured, seed);
-            estimate.as_slice().iter().zip(exact.as_slice()).map(|(a, b)| (a - b).powi(2)).sum::<f64>() / size
-        };
-        ((0..seeds).map(square).sum::<f64>() / seeds as f64).sqrt()
-    }
-}
+use dualnet::{Error, Mat, Resources};
 
 const SMOOTH: [&str; 13] =
     ["relu", "erf", "gelu", "sin", "cos", "gaussian", "abs", "tanh", "silu", "elu", "softplus", "gabor", "rbf"];
@@ -74,7 +22,8 @@ fn one_activation_is_unbiased_at_any_norm() {
             let case = Case::dense(&format!("fc-{name}-1"), &x, kind);
             let exact = case.exact();
             for projection in [ProjectionKind::Gaussian, ProjectionKind::Structured] {
-                let all: Vec<Mat<f64>> = (0..seeds).map(|seed| case.estimate(64, projection, seed)).collect();
+                let options = NetFeatureOptions { projection, ..case.options(64) };
+                let all: Vec<Mat<f64>> = (0..seeds).map(|seed| case.estimate(&options, seed)).collect();
                 for (e, exact) in exact.as_slice().iter().enumerate() {
                     let mean = all.iter().map(|k| k.as_slice()[e]).sum::<f64>() / seeds as f64;
                     let square = all.iter().map(|k| (k.as_slice()[e] - mean).powi(2)).sum::<f64>();
@@ -96,13 +45,13 @@ fn errors_fall_as_the_root_of_the_dimension() {
     for (name, depth) in SMOOTH.iter().zip([1, 2, 3, 4, 5].iter().cycle()) {
         for kind in [KernelKind::Nngp, KernelKind::Ntk] {
             let case = Case::dense(&format!("fc-{name}-{depth}"), &x, kind);
-            let (few, many) = (case.error(256, 6), case.error(4096, 6));
+            let (few, many) = (case.error(&case.options(256), 6), case.error(&case.options(4096), 6));
             let ratio = few / many;
             assert!((2.3..7.5).contains(&ratio), "{name}-{depth} {kind:?}: {few} and {many}, ratio {ratio}");
         }
     }
     let case = Case::dense("fc-exp-1", &rows(10, 8, 0.1, 2.0), KernelKind::Ntk);
-    assert!((2.3..7.5).contains(&(case.error(256, 6) / case.error(4096, 6))));
+    assert!((2.3..7.5).contains(&(case.error(&case.options(256), 6) / case.error(&case.options(4096), 6))));
 }
 
 /// A layer of every kind that works on each position alone; the figures are about twice what was found.
@@ -123,7 +72,8 @@ fn dense_layers_of_every_kind() {
         ("layers = ['dense', 'identity', 'dense']", 1e-12),
     ] {
         for kind in [KernelKind::Nngp, KernelKind::Ntk] {
-            let error = Case::dense(net, &x, kind).error(2048, 3);
+            let case = Case::dense(net, &x, kind);
+            let error = case.error(&case.options(2048), 3);
             assert!(error < most, "{net}, {kind:?}: {error}");
         }
     }
@@ -153,7 +103,7 @@ fn layers_over_positions() {
         for kind in [KernelKind::Nngp, KernelKind::Ntk] {
             let x = rows(5, shape.width(), 2.0, 20.0);
             let case = Case { net: Net::parse(&net).unwrap(), shape: shape.clone(), x, kind };
-            let (few, many) = (case.error(128, 2), case.error(2048, 2));
+            let (few, many) = (case.error(&case.options(128), 2), case.error(&case.options(2048), 2));
             assert!(many < 0.2, "{net}, {kind:?}: {many}");
             assert!(few / many > 2.0, "{net}, {kind:?}: {few} and {many}");
         }
@@ -221,8 +171,6 @@ fn what_cannot_work_is_refused_with_its_layer() {
     );
     let net = "layers = ['dense', {hermite = {degree = 2}}, 'dense']";
     assert!(refused(net, dense.clone(), &options).starts_with("layers[1].hermite"));
-    let net = "layers = ['dense', {product = [['relu'], ['dense', 'relu']]}, 'dense']";
-    assert!(refused(net, dense.clone(), &options).contains("product"));
     let net = "layers = ['conv', 'self_attention', 'flatten', 'dense']";
     assert!(refused(net, InputShape::image(4, 4, 1), &options).contains("layers[1].self_attention"));
     assert!(refused("layers = ['conv', 'relu']", InputShape::image(4, 4, 1), &options).contains("positions"));
