@@ -55,7 +55,7 @@ impl Fit {
             Err(Error::argument(what, expected, found, "leave it out: nets on images are solved exactly, from memory"))
         };
         match (self.method, self.precision, self.read) {
-            (MethodOption::Features | MethodOption::Nystrom | MethodOption::Pcg, ..) => {
+            (MethodOption::Falkon | MethodOption::Features | MethodOption::Nystrom | MethodOption::Pcg, ..) => {
                 refuse("--method", "exact for a net on images", self.method.name())
             }
             (_, PrecisionOption::F64, _) => refuse("--precision", "f32 for a net on images", "f64"),

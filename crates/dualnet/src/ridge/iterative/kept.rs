@@ -1,8 +1,8 @@
 //! The upper triangle of a kernel matrix, kept in memory.
 
 use super::geometry::Triangle;
-use super::operator::{KernelOperator, Sums, check};
-use super::sweep::{Tiles, bytes, sweep};
+use super::operator::{KernelOperator, Sums};
+use super::sweep::{Tiles, bytes, product};
 use super::tile_maker::{Entries, mean_diagonal, scratch_bytes};
 use crate::error::Result;
 use crate::gram::Meter;
@@ -141,10 +141,6 @@ impl<T: Float> KernelOperator for KeptTriangle<T> {
         self.unit
     }
     fn apply(&self, x: MatRef<'_, f64>, sums: Sums, out: MatMut<'_, f64>, resources: &Resources) -> Result<()> {
-        check(self.triangle.n, x, &out)?;
-        match sums {
-            Sums::Tiles => sweep::<T, T, _>(self, &self.triangle, x, out, resources),
-            Sums::Double => sweep::<T, f64, _>(self, &self.triangle, x, out, resources),
-        }
+        product(self, &self.triangle, x, sums, out, resources)
     }
 }

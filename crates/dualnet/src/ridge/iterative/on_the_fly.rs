@@ -1,8 +1,8 @@
 //! A kernel matrix that is computed anew for every product.
 
 use super::geometry::Triangle;
-use super::operator::{KernelOperator, Sums, check};
-use super::sweep::{Tiles, bytes, sweep};
+use super::operator::{KernelOperator, Sums};
+use super::sweep::{Tiles, bytes, product};
 use super::tile_maker::{Entries, MakerScratch, mean_diagonal, scratch_bytes};
 use crate::error::Result;
 use crate::kernel::{Float, Get, Kernel};
@@ -79,10 +79,6 @@ impl<T: Float, K: Kernel<T>> KernelOperator for OnTheFly<'_, T, K> {
         self.unit
     }
     fn apply(&self, x: MatRef<'_, f64>, sums: Sums, out: MatMut<'_, f64>, resources: &Resources) -> Result<()> {
-        check(self.triangle.n, x, &out)?;
-        match sums {
-            Sums::Tiles => sweep::<T, T, _>(self, &self.triangle, x, out, resources),
-            Sums::Double => sweep::<T, f64, _>(self, &self.triangle, x, out, resources),
-        }
+        product(self, &self.triangle, x, sums, out, resources)
     }
 }

@@ -4,6 +4,7 @@
 //! vectors; the blocks are added in order at the end. Columns come in panels, so that these blocks stay small.
 
 use super::geometry::Triangle;
+use super::operator::{Sums, check};
 use super::tile_product::{Aligned, Sides, Strip, TileProduct};
 use crate::error::{Error, Result};
 use crate::linalg::{MatMut, MatRef, first_not_finite};
@@ -37,8 +38,24 @@ pub(super) fn bytes(triangle: &Triangle, columns: usize, width: usize) -> u64 {
     numbers * (8 * triangle.groups.len() as u64 + width as u64)
 }
 
+/// `out = K x` for K of the tiles, summed as told.
+pub(super) fn product<T: Element, S: Tiles<T>>(
+    tiles: &S,
+    triangle: &Triangle,
+    x: MatRef<'_, f64>,
+    sums: Sums,
+    out: MatMut<'_, f64>,
+    resources: &Resources,
+) -> Result<()> {
+    check(triangle.n, x, &out)?;
+    match sums {
+        Sums::Tiles => sweep::<T, T, S>(tiles, triangle, x, out, resources),
+        Sums::Double => sweep::<T, f64, S>(tiles, triangle, x, out, resources),
+    }
+}
+
 /// `out = K x`, sums in A; shapes are right.
-pub(super) fn sweep<T: Element, A: Element, S: Tiles<T>>(
+fn sweep<T: Element, A: Element, S: Tiles<T>>(
     tiles: &S,
     triangle: &Triangle,
     x: MatRef<'_, f64>,
