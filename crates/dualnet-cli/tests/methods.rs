@@ -20,8 +20,9 @@ fn every_method_fits_saves_and_predicts() {
     place.put("n.csv", numbers_csv(400, 1));
     place.put("t.csv", numbers_csv(150, 2));
     let exact = place.json("fit n.csv --net fc-relu-2 --method exact --test t.csv");
-    for (method, more) in [("pcg", ""), ("nystrom", "--features 150"), ("features", "--features 600"), ("nystrom", "")]
-    {
+    let ways =
+        [("pcg", ""), ("falkon", "--features 150"), ("nystrom", "--features 150"), ("features", "--features 600")];
+    for (method, more) in ways.into_iter().chain([("nystrom", "")]) {
         let line = format!("fit n.csv --net fc-relu-2 --method {method} {more} --test t.csv -o m");
         let report = place.json(&format!("{line} --threads 1"));
         assert_eq!(report["method"], method);
@@ -29,7 +30,7 @@ fn every_method_fits_saves_and_predicts() {
         assert!(ours.as_f64().unwrap() > theirs.as_f64().unwrap() - 0.04, "{method}: {ours} {theirs}");
         assert_eq!(timeless(report.clone()), timeless(place.json(&format!("{line} --threads 2"))), "{method}");
         match method {
-            "pcg" => {
+            "pcg" | "falkon" => {
                 assert!(report["loo"].is_null() && report["iterative"]["holdout"]["rows"] == 80, "{report}");
                 assert!(report["iterative"]["refit"]["residual"].as_f64().unwrap() < 0.1, "{report}");
             }
@@ -42,11 +43,11 @@ fn every_method_fits_saves_and_predicts() {
         assert_eq!(judged["r2"], report["test"]["r2"], "{method}");
         assert_eq!(place.ok("predict m t.csv --interval .9").out.lines().count(), 151);
         let text = place.ok(&line).out;
-        let row = if method == "pcg" { "held out" } else { "leave-one-out" };
-        assert!(
-            text.contains(row) && text.contains(if method == "pcg" { "iteration" } else { "kernel error" }),
-            "{text}"
-        );
+        let (row, line) = match method {
+            "pcg" | "falkon" => ("held out", "iteration"),
+            _ => ("leave-one-out", "kernel error"),
+        };
+        assert!(text.contains(row) && text.contains(line), "{text}");
     }
 }
 
@@ -105,10 +106,13 @@ fn what_cannot_be_is_refused_with_a_reason() {
         ("fit n.csv --net bundled:relu-1-10 --method pcg", "features for a bundled net"),
         ("fit n.csv --net bundled:relu-1-10 --features 100", "bundled:relu-1-4096"),
         ("fit n.csv --net myrtle-5 --method nystrom", "exact, features or auto for a net on images"),
+        ("fit n.csv --net myrtle-5 --method falkon", "exact, features or auto for a net on images"),
         ("fit n.csv --net myrtle-5 --method pcg", "exact, features or auto for a net on images"),
         ("fit n.csv --features 100", "--method nystrom"),
         ("fit n.csv --features 100 --method pcg", "--method nystrom"),
         ("fit n.csv --method nystrom --features 0", "number of features"),
+        ("fit n.csv --method falkon --features 0", "number of landmarks"),
+        ("fit n.csv --method falkon --memory 1M", "landmarks needs"),
         ("fit n.csv --method exact --precision f32", "--precision"),
         ("fit n.csv --method nystrom --directions pairs", "bundled"),
     ] {

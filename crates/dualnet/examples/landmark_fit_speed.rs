@@ -34,14 +34,18 @@ fn main() -> Result<()> {
         let landmarks = Kernel::<f32>::prepare(&kernel, at.as_ref(), "landmarks", &resources)?;
         let wide = Mat::from_fn(m, WIDTH, |i, j| f64::from(at[(i, j)]));
         let inner = gram::symmetric(&kernel, wide.as_ref(), Get::Ntk, &resources)?.ntk.unwrap_or_default();
-        for (name, resources) in [("kept", resources.clone().with_memory(16 << 30)), ("anew", resources.clone())] {
+        for (name, room) in [("kept", 16 << 30), ("anew", 0)] {
             let start = Instant::now();
             let mut source = ArraySource::new(train, y.as_ref().block(0..n, 0..outputs)?, &[], 2048)?;
-            let options = LandmarkOptions { lambdas: vec![1e-5], tolerance: 1e-3, ..Default::default() };
-            let fits = fit_landmarks((&kernel, Get::Ntk), &landmarks, &inner, &mut source, &options, &resources)?;
+            let options = LandmarkOptions { lambdas: vec![1e-5], tolerance: 1e-3, room, ..Default::default() };
+            let path = fit_landmarks((&kernel, Get::Ntk), &landmarks, &inner, &mut source, &options, &resources)?;
             let seconds = start.elapsed().as_secs_f64();
-            let f = fits[0].predict(&kernel, Get::Ntk, &landmarks, &new, &resources)?;
-            println!("n {n} m {m}: Falkon {name} {seconds:>7.2} s, {:>2} steps, rmse {:.4}", fits[0].steps, rmse(&f));
+            let f = path.chosen().predict(&kernel, Get::Ntk, &landmarks, &new, &resources)?;
+            println!(
+                "n {n} m {m}: Falkon {name} {seconds:>7.2} s, {:>2} steps, rmse {:.4}",
+                path.chosen().steps,
+                rmse(&f)
+            );
         }
         let start = Instant::now();
         let spectrum = eigh(inner.as_ref(), &resources)?;

@@ -7,8 +7,8 @@ use dualnet::linalg::{Cholesky, Update, eigh, gemm_nn};
 use dualnet::net::Net;
 use dualnet::resources::Progress;
 use dualnet::ridge::iterative::{
-    AfterHoldout, EarlyStop, Ending, IterativeFit, IterativeOptions, KeptTriangle, KernelOperator, LandmarkOptions,
-    NystromPreconditioner, OnTheFly, Plain, Preconditioner, Sums, fit, fit_landmarks,
+    AfterHoldout, EarlyStop, Ending, IterativeFit, IterativeOptions, KeptTriangle, KernelOperator, LandmarkFit,
+    LandmarkOptions, NystromPreconditioner, OnTheFly, Plain, Preconditioner, Sums, fit, fit_landmarks, landmark_bytes,
 };
 use dualnet::ridge::{ArraySource, Centering, DualOptions, DualPath};
 use dualnet::{Error, Mat, MatRef, Resources, Result};
@@ -288,6 +288,9 @@ fn a_path_from_warm_starts_ends_where_cold_starts_do() {
         }
     }
     assert_eq!(path.lambda(), least.1);
+    // Where a smaller lambda has to do a thousand times better, the first is taken.
+    let few = fit(&kept, y.as_ref(), &mut Plain, &IterativeOptions { gain: 0.999, ..options }, &two()).unwrap();
+    assert!(few.points.len() == 2 && few.best == 0 && few.points[1].lambda == 1e-2);
     assert!(holdout.iter().all(|&i| path.coefficients.row(i) == [0.0, 0.0]));
 }
 
@@ -528,21 +531,69 @@ fn fits_on_landmarks_are_those_of_the_normal_equations() {
         let inner = gram::symmetric(&kernel, at.as_ref(), Get::Ntk, &two()).unwrap().ntk.unwrap();
         let cross = gram::cross(&kernel, x.as_ref(), at.as_ref(), Get::Ntk, &two()).unwrap().ntk.unwrap();
         let (landmarks, rows) = (prepared::<f64, _>(&kernel, &at), prepared::<f64, _>(&kernel, &x));
-        let options = LandmarkOptions { lambdas: vec![1e-3, 1e-5], tolerance: 1e-10, steps: 200 };
-        let run = |batch: usize, resources: &Resources| {
+        let options =
+            LandmarkOptions { lambdas: vec![1e-3, 1e-5], tolerance: 1e-10, steps: 200, ..LandmarkOptions::default() };
+        let run = |batch: usize, room: u64, resources: &Resources| {
             let mut source = ArraySource::new(x.as_ref(), y.as_ref(), &[], batch).unwrap();
+            let options = LandmarkOptions { room, ..options.clone() };
             fit_landmarks((&kernel, Get::Ntk), &landmarks, &inner, &mut source, &options, resources).unwrap()
         };
-        let found = run(700, &two());
-        for fit in &found {
+        let found = run(700, 1 << 30, &two());
+        assert!(found.best == 1 && found.refit.is_none());
+        for fit in &found.points {
             assert!(fit.residual <= 1e-10, "{fit:?}");
             let predicted = fit.predict(&kernel, Get::Ntk, &landmarks, &rows, &two()).unwrap();
             let error = distance(&predicted, &on_landmarks(&cross, &inner, &y, fit.lambda));
             assert!(error < 1e-7, "{m} {}: {error}", fit.lambda);
         }
-        // Kept or computed anew, whatever the batches and threads: the same bits.
-        assert!(found == run(2500, &two().with_memory(1 << 30)) && found == run(31, &Resources::new(3).unwrap()));
+        // All kept, the first of two chunks or none, whatever the batches and threads: the same bits.
+        let one_chunk = landmark_bytes::<f64>(2500, m, 128) / 2;
+        assert!(found == run(2500, one_chunk, &two()) && found == run(31, 0, &Resources::new(3).unwrap()));
     }
+}
+
+/// Rows left out are absent from the system, and predicted by it; the model is then fitted to all.
+#[test]
+fn rows_held_out_choose_lambda_on_landmarks() {
+    let (n, m, kernel) = (2500, 40, dense());
+    let x = mat(n, WIDTH, 5);
+    let y = Mat::from_fn(n, 2, |i, j| 3.0 + x[(i, 0)].max(0.0) + 0.1 * number(9 * i + j));
+    let at = x.as_ref().select_rows(&(0..m).map(|j| 61 * j).collect::<Vec<_>>());
+    let inner = gram::symmetric(&kernel, at.as_ref(), Get::Ntk, &two()).unwrap().ntk.unwrap();
+    // In both chunks, at their ends, in the middle of a block.
+    let holdout = vec![0, 255, 256, 1000, 2047, 2048, 2300, 2499];
+    let others: Vec<usize> = (0..n).filter(|i| !holdout.contains(i)).collect();
+    let (part, wanted) = (x.as_ref().select_rows(&others), y.as_ref().select_rows(&others));
+    let (landmarks, rows) = (prepared::<f64, _>(&kernel, &at), prepared::<f64, _>(&kernel, &x));
+    let options = LandmarkOptions {
+        lambdas: vec![1.0, 1e-3, 0.9e-3],
+        tolerance: 1e-10,
+        steps: 200,
+        holdout: holdout.clone(),
+        gain: 0.01,
+        room: 0,
+    };
+    let run = |x: &Mat<f64>, y: &Mat<f64>, options: &LandmarkOptions| {
+        let mut source = ArraySource::new(x.as_ref(), y.as_ref(), &[], 600).unwrap();
+        fit_landmarks((&kernel, Get::Ntk), &landmarks, &inner, &mut source, options, &two()).unwrap()
+    };
+    let found = run(&x, &y, &options);
+    let alone = LandmarkOptions { holdout: Vec::new(), gain: 0.0, room: 1 << 30, ..options.clone() };
+    let (without, all) = (run(&part, &wanted, &alone), run(&x, &y, &alone));
+    // The third lambda gains nothing, so the second is taken.
+    assert_eq!((found.points.len(), found.best), (3, 1));
+    for (point, expected) in found.points.iter().zip(&without.points) {
+        let score = point.holdout.as_ref().unwrap();
+        let predicted = expected.predict(&kernel, Get::Ntk, &landmarks, &rows, &two()).unwrap();
+        let predicted = predicted.as_ref().select_rows(&holdout);
+        assert!(distance(&score.predictions, &predicted) < 1e-7, "{}", point.lambda);
+        let squares = |i: usize| (0..2).map(|j| (predicted[(i, j)] - y[(holdout[i], j)]).powi(2)).sum::<f64>();
+        let mse = (0..holdout.len()).map(squares).sum::<f64>() / (2 * holdout.len()) as f64;
+        assert!((score.mse - mse).abs() < 1e-7 * mse);
+    }
+    let of_all = |fit: &LandmarkFit| fit.predict(&kernel, Get::Ntk, &landmarks, &rows, &two()).unwrap();
+    assert!(distance(&of_all(found.chosen()), &of_all(&all.points[1])) < 1e-7 && found.chosen().lambda == 1e-3);
+    assert!(found == run(&x, &y, &LandmarkOptions { room: 1 << 30, ..options }));
 }
 
 #[test]
@@ -561,6 +612,9 @@ fn fits_on_landmarks_refuse_what_cannot_work() {
     assert!(matches!(run(&y, &[], &mat(2, 2, 1), default()), Err(Error::Shape { .. })));
     let hole = Mat::from_fn(30, 1, |i, _| if i == 11 { f64::NAN } else { 1.0 });
     assert!(matches!(run(&hole, &[], &inner, default()), Err(Error::NonFinite { row: 11, .. })));
+    for holdout in [vec![3, 2], vec![30], (0..30).collect()] {
+        assert!(matches!(run(&y, &[], &inner, LandmarkOptions { holdout, ..default() }), Err(Error::Invalid { .. })));
+    }
     for lambdas in [vec![], vec![0.0], vec![f64::NAN]] {
         assert!(matches!(run(&y, &[], &inner, LandmarkOptions { lambdas, ..default() }), Err(Error::Invalid { .. })));
     }

@@ -92,7 +92,7 @@ pub struct Report {
     pub kernel: KernelKind,
     /// Encoding chosen.
     pub encoding: Encoding,
-    /// How it was solved: `exact`, `features`, `nystrom` or `pcg`.
+    /// How it was solved: `exact`, `features`, `nystrom`, `falkon` or `pcg`.
     pub method: String,
     /// Lambda, in units of the mean diagonal of the kernel.
     pub lambda: f64,

@@ -2,6 +2,7 @@
 
 use super::bundled::{BundledOptions, plan_bundled};
 use super::embedded::{EmbeddedOptions, KernelMap, plan_embedded};
+use super::falkon::{FalkonOptions, plan_falkon};
 use super::features::FeaturePrecision;
 use super::fit::{FitOptions, pair_flops, plan};
 use super::invalid;
@@ -16,6 +17,8 @@ pub enum Method {
     Exact(FitOptions),
     /// By conjugate gradients on it.
     Pcg(PcgOptions),
+    /// By conjugate gradients on landmarks.
+    Falkon(FalkonOptions),
     /// By features of the kernel: random ones or Nystrom.
     Embedded(EmbeddedOptions),
     /// By a bundled net.
@@ -65,11 +68,12 @@ pub struct Chosen {
 }
 
 impl Method {
-    /// `exact`, `pcg`, `nystrom` or `features`: the method as reports call it.
+    /// `exact`, `pcg`, `falkon`, `nystrom` or `features`: the method as reports call it.
     pub fn name(&self) -> &'static str {
         match self {
             Method::Exact(_) => "exact",
             Method::Pcg(_) => "pcg",
+            Method::Falkon(_) => "falkon",
             Method::Embedded(options) => options.map.method(),
             Method::Bundled(_) => "features",
         }
@@ -80,6 +84,7 @@ impl Method {
         match &mut self {
             Method::Exact(options) => options.encodings = encodings,
             Method::Pcg(options) => options.choice.encodings = encodings,
+            Method::Falkon(options) => options.choice.encodings = encodings,
             Method::Embedded(options) => options.choice.encodings = encodings,
             Method::Bundled(options) => options.encodings = encodings,
         }
@@ -107,6 +112,10 @@ impl Method {
             Method::Pcg(options) => {
                 let found = plan_pcg((rows, columns, outputs), options, memory)?;
                 MethodPlan { bytes: found.bytes, flops: found.flops, tiles: Some(found.tiles) }
+            }
+            Method::Falkon(options) => {
+                let found = plan_falkon((rows, columns, outputs), options, memory)?;
+                MethodPlan { bytes: found.bytes, flops: found.flops, tiles: None }
             }
             Method::Embedded(options) => {
                 let (bytes, flops) = plan_embedded(rows, columns, outputs, options)?;

@@ -2,9 +2,9 @@
 
 use crate::data::{frame, numbers, one, single, table, thirds, wave, words};
 use dualnet::model::{
-    EmbeddedFit, EmbeddedOptions, Encoding, FeaturePrecision, FitOptions, Frame, InMemory, KernelMap, KernelTiles,
-    Limits, Method, Model, Parts, PcgOptions, Prediction, Target, auto_methods, choose_method, fit, fit_embedded,
-    fit_pcg, plan_pcg,
+    EmbeddedFit, EmbeddedOptions, Encoding, FalkonOptions, FeaturePrecision, FitOptions, Frame, InMemory, KernelMap,
+    KernelTiles, Limits, Method, Model, Parts, PcgOptions, Prediction, Target, auto_methods, choose_method, fit,
+    fit_embedded, fit_falkon, fit_pcg, plan_falkon, plan_pcg,
 };
 use dualnet::ridge::iterative::EarlyStop;
 use dualnet::{Mat, Resources};
@@ -143,6 +143,32 @@ fn tiles_are_kept_where_they_fit_and_the_model_is_the_same() {
     assert_eq!(tiles, [KernelTiles::Kept, KernelTiles::Computed]);
     let error = fit_pcg(&x, &y, &options, &one().with_memory(100_000)).unwrap_err().to_string();
     assert!(error.contains("900 rows by conjugate gradients needs"), "{error}");
+}
+
+/// On all rows as landmarks the model is the exact one; without room for kernel values it has the same bits.
+#[test]
+fn landmarks_find_the_exact_solution_where_all_rows_are_landmarks() {
+    let x = frame(400, 3, 61);
+    for y in [wave(&x, 0.1, 61), thirds(&x)] {
+        let choice = FitOptions { lambdas: vec![1e-3], ..single() };
+        let exact = fit(&x, &y, &choice, &one()).unwrap();
+        let options = |landmarks| FalkonOptions {
+            choice: choice.clone(),
+            landmarks: Some(landmarks),
+            tolerance: 1e-7,
+            ..FalkonOptions::default()
+        };
+        let model = fit_falkon(&x, &y, &options(400), &one()).unwrap();
+        let distance = far(&values(&model, &x), &values(&exact, &x));
+        assert!(distance < 1e-4 && (model.report().lambda - 1e-3).abs() < 1e-15, "{distance}");
+        let kept = plan_falkon((400, 3, y.outputs()), &options(60), None).unwrap();
+        assert_eq!(kept.tiles, KernelTiles::Kept);
+        let less = kept.bytes - 1;
+        assert_eq!(plan_falkon((400, 3, y.outputs()), &options(60), Some(less)).unwrap().tiles, KernelTiles::Computed);
+        let models =
+            [one(), one().with_memory(less)].map(|resources| fit_falkon(&x, &y, &options(60), &resources).unwrap());
+        assert_eq!(values(&models[0], &x), values(&models[1], &x));
+    }
 }
 
 fn each(x: &Frame, y: &Target, resources: &Resources) -> [Model; 4] {

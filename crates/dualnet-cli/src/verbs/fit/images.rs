@@ -69,7 +69,7 @@ impl Fit {
         let refuse =
             |what: &str, expected: &str, found: &str, hint: &str| Err(Error::argument(what, expected, found, hint));
         match (self.method, self.precision, self.read) {
-            (MethodOption::Nystrom | MethodOption::Pcg, ..) => {
+            (MethodOption::Falkon | MethodOption::Nystrom | MethodOption::Pcg, ..) => {
                 let hint = "take --method features, which need no kernel values, or exact";
                 refuse("--method", "exact, features or auto for a net on images", self.method.name(), hint)
             }

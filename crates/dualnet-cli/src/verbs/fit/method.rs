@@ -6,8 +6,8 @@ use crate::output;
 use crate::store;
 use crate::verbs::kernel::read_dense_net;
 use dualnet::model::{
-    BundledOptions, Chosen, EmbeddedOptions, FeaturePrecision, FitOptions, KernelChoice, KernelKind, KernelMap, Limits,
-    Method, NetChoice, Obstacle, PcgOptions, auto_methods, choose_method,
+    BundledOptions, Chosen, EmbeddedOptions, FalkonOptions, FeaturePrecision, FitOptions, KernelChoice, KernelKind,
+    KernelMap, Limits, Method, NetChoice, Obstacle, PcgOptions, auto_methods, choose_method,
 };
 use dualnet::snnk::{BundledNet, Directions};
 
@@ -68,6 +68,10 @@ impl Fit {
             MethodOption::Exact => Ways::One(Method::Exact(choice)),
             MethodOption::Features => features(KernelMap::Random, choice),
             MethodOption::Nystrom => features(KernelMap::Nystrom, choice),
+            MethodOption::Falkon => {
+                let (landmarks, precision) = (self.features, self.precision());
+                Ways::One(Method::Falkon(FalkonOptions { choice, landmarks, precision, ..FalkonOptions::default() }))
+            }
             MethodOption::Pcg => {
                 let options = PcgOptions { choice, precision: self.precision(), ..PcgOptions::default() };
                 Ways::One(Method::Pcg(options))
@@ -82,14 +86,15 @@ impl Fit {
             let hint = "exact fits are always in f64";
             return Err(Error::argument(
                 "--precision",
-                "features, nystrom, pcg or a bundled net beside it",
+                "features, nystrom, falkon, pcg or a bundled net beside it",
                 &method,
                 hint,
             ));
         }
-        if self.features.is_some() && !matches!(self.method, MethodOption::Features | MethodOption::Nystrom) {
+        let counted = matches!(self.method, MethodOption::Features | MethodOption::Nystrom | MethodOption::Falkon);
+        if self.features.is_some() && !counted {
             let hint = "leave it out, or add --method nystrom";
-            return Err(Error::argument("--features", "--method features or nystrom beside it", &method, hint));
+            return Err(Error::argument("--features", "--method features, nystrom or falkon beside it", &method, hint));
         }
         if self.directions != DirectionsOption::Auto {
             let found = format!("--net {}", self.net);
@@ -217,6 +222,7 @@ impl MethodOption {
         match self {
             MethodOption::Auto => "auto",
             MethodOption::Exact => "exact",
+            MethodOption::Falkon => "falkon",
             MethodOption::Features => "features",
             MethodOption::Nystrom => "nystrom",
             MethodOption::Pcg => "pcg",

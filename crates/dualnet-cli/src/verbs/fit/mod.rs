@@ -15,7 +15,8 @@ use crate::output;
 use clap::{Args, ValueEnum};
 use dualnet::Resources;
 use dualnet::model::{
-    Augment, Batches, EmbeddedFit, Encoding, InMemory, Method, Model, Task, Whiten, fit, fit_bundled, fit_pcg,
+    Augment, Batches, EmbeddedFit, Encoding, InMemory, Method, Model, Task, Whiten, fit, fit_bundled, fit_falkon,
+    fit_pcg,
 };
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -34,7 +35,8 @@ pub use report::{metric_names, metric_row, metrics_json};
 ///
 /// More rows than that: --method pcg solves for the same kernel by conjugate gradients, with 2 n^2 bytes (60,000 images: 8 GB and some minutes);
 /// it is judged by rows held out, not by leave-one-out. --method nystrom and features take m features of the kernel, those of m chosen
-/// training rows or random ones: about n m^2 operations and 24 m^2 bytes, whatever n, and so does a bundled net of m features. auto takes the
+/// training rows or random ones: about n m^2 operations and 24 m^2 bytes, whatever n, and so does a bundled net of m features. falkon fits the kernel on m
+/// rows drawn at random, by conjugate gradients: about 40 passes over n m numbers, of which those are kept that --memory has room for. auto takes the
 /// first of exact, pcg, nystrom and features that --memory and --time allow, and says why. --dry-run tells before.
 ///
 /// Images keep their shape for nets over positions, such as --net myrtle-5, and with --augment or --whiten; other nets see them
@@ -74,14 +76,14 @@ pub struct Fit {
     /// Which kernel of the net
     #[arg(long, default_value = "auto")]
     kernel: KernelOption,
-    /// How to solve: exact by a decomposition of the kernel matrix; pcg: the same kernel by conjugate gradients; nystrom and features: by features
-    /// of the kernel (of a bundled net: its own); auto: the first of these that --memory and --time allow
+    /// How to solve: exact by a decomposition of the kernel matrix; pcg: the same kernel by conjugate gradients; falkon: on landmarks, by conjugate
+    /// gradients; nystrom and features: by features of the kernel (of a bundled net: its own); auto: the first of these that --memory and --time allow
     #[arg(long, default_value = "auto")]
     method: MethodOption,
     /// Time that the fit may be expected to take, such as 90s, 5m or 2h
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     time: Option<Duration>,
-    /// Number of features of --method features or nystrom; default: a quarter of the rows, 512 to 4096, fewer where time or memory end
+    /// Number of features of --method features or nystrom, of landmarks of falkon; default: a quarter of the rows, 512 to 4096, fewer where time or memory end
     #[arg(long, value_name = "M")]
     features: Option<usize>,
     /// Where the directions of a bundled net come from: differences of training rows, or random draws; auto: pairs or orthogonal, by
@@ -138,6 +140,7 @@ enum KernelOption {
 enum MethodOption {
     Auto,
     Exact,
+    Falkon,
     Features,
     Nystrom,
     Pcg,
@@ -230,6 +233,7 @@ impl Fit {
                 self.say_choice(&method, why.as_deref(), Some(&expected));
                 fit_pcg(&frame, &target, options, &resources)
             }
+            Method::Falkon(options) => fit_falkon(&frame, &target, options, &resources),
             Method::Embedded(_) | Method::Bundled(_) => InMemory::new(&frame, &target)
                 .and_then(|mut rows| self.fit_batches(&method, why.as_deref(), &mut rows, &resources)),
         }
@@ -264,8 +268,8 @@ impl Fit {
                 drawn.solve(rows, resources)
             }
             Method::Bundled(options) => fit_bundled(rows, options, resources),
-            // Both need all rows at once, and are told so before.
-            Method::Exact(_) | Method::Pcg(_) => Err(dualnet::Error::Unsupported {
+            // These need all rows at once, and are told so before.
+            Method::Exact(_) | Method::Pcg(_) | Method::Falkon(_) => Err(dualnet::Error::Unsupported {
                 at: format!("--method {}", method.name()),
                 what: "rows in batches".into(),
                 hint: "read them into memory".into(),

@@ -9,7 +9,7 @@ use crate::store;
 use dualnet::Resources;
 use dualnet::model::{
     ImageFeatureOptions, ImageOptions, Images, KernelTiles, Method, MethodPlan, Target, pair_seconds, plan,
-    plan_images, plan_pcg,
+    plan_falkon, plan_images, plan_pcg,
 };
 use serde_json::json;
 
@@ -37,6 +37,17 @@ impl Fit {
                 };
                 let landmarks = output::count(plan.landmarks, "landmark");
                 (json!(plan), format!("conjugate gradients with {landmarks}, {tiles}"))
+            }
+            Method::Falkon(options) => {
+                let plan = plan_falkon(shape, options, limit)?;
+                let tiles = match plan.tiles {
+                    KernelTiles::Kept => "their kernel values kept in memory",
+                    KernelTiles::Computed => {
+                        "their kernel values computed anew in each step, as far as there is no room for them"
+                    }
+                };
+                let landmarks = output::count(plan.landmarks, "landmark");
+                (json!(plan), format!("conjugate gradients on {landmarks}, {tiles}"))
             }
             Method::Embedded(options) => {
                 let dim = options.dim(rows);

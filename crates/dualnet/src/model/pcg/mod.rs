@@ -10,29 +10,19 @@ mod solve;
 pub use options::{KernelTiles, PcgOptions, PcgPlan, plan_pcg};
 pub use report::{IterativeReport, LambdaReport};
 
-use super::compare::{Choice, choose};
-use super::exact::Exact;
-use super::fit::{Report, check, draw, some_of};
-use super::fitted::{Model, Solution};
+use super::compare::choose;
+use super::fit::{check, draw};
+use super::fitted::Model;
 use super::frame::Frame;
 use super::invalid;
-use super::outputs::Outputs;
+use super::judged::{Judged, LEAST_ROWS, held_out, unjudged};
+use super::metrics::Metrics;
 use super::target::Target;
-use super::units::{Unit, standardised, units};
+use super::units::{standardised, units};
 use crate::error::Result;
-use crate::linalg::Mat;
-use crate::random::{Draws, Purpose};
 use crate::resources::Resources;
-use crate::ridge::iterative::{HoldoutScore, IterativeFit, IterativePoint};
+pub(super) use options::{DOUBLE_ROWS, KEPT_SLOWNESS, lambdas};
 use solve::{Solved, Task};
-
-/// Least rows of a fit: one has to be held out, and two stay.
-const LEAST_ROWS: usize = 3;
-/// One row in so many is held out, at most [`MOST_HELD`]. Probabilities are calibrated on these: not fewer than [`FEW_HELD`], or a fifth of the
-/// rows. More would leave so many gaps that lambda comes out too large (airfoil: a third held out quadruples the error of those held out).
-const HELD: usize = 10;
-const MOST_HELD: usize = 5000;
-const FEW_HELD: usize = 100;
 
 /// Fits a model to the rows of `frame` and their `target`.
 ///
@@ -81,84 +71,29 @@ pub fn fit_pcg(frame: &Frame, target: &Target, options: &PcgOptions, resources: 
     let y = standardised(target, &units)?;
     let held = held_out(rows, resources.seed);
     let task = Task { candidate: &choice.candidate, x: &x, y: &y, held: &held, plan: &plan };
-    let mut solved = task.solve(&options.lambdas(choice.lambda, &plan), options, resources)?;
-    restore(&mut solved.fit, &units);
-    assemble(frame, target, (choice, x), (solved, &held, &plan), resources)
-}
-
-fn assemble(
-    frame: &Frame,
-    target: &Target,
-    (choice, x): (Choice, Mat<f64>),
-    (Solved { fit, rank }, held, plan): (Solved, &[usize], &PcgPlan),
-    resources: &Resources,
-) -> Result<Model> {
-    let none = || invalid("the rows held out", "their predictions", "none", "report this as a defect");
+    let lambdas = lambdas(&options.choice, choice.lambda, plan.precision, rows);
+    let Solved { fit, rank } = task.solve(&lambdas, options, resources)?;
     let chosen = &fit.points[fit.best];
-    let last = fit.refit.as_ref().unwrap_or(chosen);
-    let HoldoutScore { predictions, .. } = chosen.holdout.as_ref().ok_or_else(none)?;
-    let noise = last.lambda_absolute;
-    let (outputs, metrics) = Outputs::of_left_out(&target.select(held), predictions, noise, resources)?;
-    let report = Report {
-        task: target.task(),
-        n_train: frame.rows(),
-        n_features: frame.columns().len(),
-        n_encoded: x.cols(),
-        n_classes: target.classes_len(),
-        net: choice.candidate.name,
-        kernel: choice.candidate.kernel,
-        encoding: choice.candidate.encoding,
-        method: "pcg".into(),
+    let lambda_absolute = fit.refit.as_ref().unwrap_or(chosen).lambda_absolute;
+    let judged = Judged {
+        method: "pcg",
+        choice,
         lambda: chosen.lambda,
-        loo: None,
-        loo_rows: 0,
-        degrees_of_freedom: None,
-        condition: None,
-        jitter: None,
-        candidates: choice.tried,
-        compared_rows: choice.compared_rows,
-        dropped: choice.preprocess.dropped().to_vec(),
-        features: None,
-        iterative: Some(IterativeReport {
-            holdout: metrics,
+        lambda_absolute,
+        held: &held,
+        predictions: chosen.holdout.as_ref().ok_or_else(unjudged)?.predictions.clone(),
+        iterative: IterativeReport {
+            holdout: Metrics::default(),
             holdout_rows: held.len(),
             landmarks: rank,
             tiles: plan.tiles,
             precision: plan.precision,
             lambdas: fit.points.iter().map(LambdaReport::of).collect(),
             refit: fit.refit.as_ref().map(LambdaReport::of),
-        }),
-    };
-    let exact = Exact {
-        net: choice.candidate.net,
-        kernel: choice.candidate.kernel,
+        },
         x,
         coefficients: fit.coefficients,
-        lambda_absolute: noise,
+        intercept: fit.intercept,
     };
-    let (solution, intercept) = (Solution::Exact(Box::new(exact)), fit.intercept);
-    Ok(Model { preprocess: choice.preprocess, outputs, solution, intercept, report })
-}
-
-/// Rows to hold out, ascending.
-fn held_out(rows: usize, seed: u64) -> Vec<usize> {
-    let count = (rows / HELD).clamp(FEW_HELD.min(rows / 5).max(1), MOST_HELD);
-    let mut held = some_of((0..rows).collect(), count, Draws::new(seed, Purpose::HOLDOUT, 0));
-    held.sort_unstable();
-    held
-}
-
-/// Puts a solution for standardised targets in their own units.
-fn restore(fit: &mut IterativeFit, units: &[Unit]) {
-    let each = |matrix: &mut Mat<f64>, j: usize, f: &dyn Fn(f64) -> f64| {
-        (0..matrix.rows()).for_each(|i| matrix[(i, j)] = f(matrix[(i, j)]));
-    };
-    let best = fit.best;
-    for (j, &Unit { mean, size }) in units.iter().enumerate() {
-        fit.intercept[j] = mean + size * fit.intercept[j];
-        each(&mut fit.coefficients, j, &|a| size * a);
-        if let Some(IterativePoint { holdout: Some(score), .. }) = fit.points.get_mut(best) {
-            each(&mut score.predictions, j, &|f| mean + size * f);
-        }
-    }
+    judged.into_model(frame, target, &units, resources)
 }

@@ -11,19 +11,21 @@ use crate::ridge::iterative::{EarlyStop, KeptTriangle, NystromPreconditioner, On
 use serde::{Deserialize, Serialize};
 
 /// Up to so many rows tiles are in double precision by default.
-const DOUBLE_ROWS: usize = 8192;
+pub(in crate::model) const DOUBLE_ROWS: usize = 8192;
 /// Landmarks of the preconditioner: so many for the root of the number of rows, at least (they cost next to nothing), and at most.
 const LANDMARKS_ROOT: f64 = 6.0;
 const LEAST_LANDMARKS: usize = 1024;
 const MOST_LANDMARKS: usize = 4096;
 /// Share of the memory that the factor of the preconditioner may take: one part in so many.
 const FACTOR_SHARE: u64 = 8;
-/// Steps without a better error of the rows held out that end a lambda.
-const PATIENCE: usize = 12;
+/// Steps that end a lambda where they do not lower the error of the rows held out by a thousandth, all together.
+const PATIENCE: usize = 5;
+/// What a smaller lambda must take off the error of the rows held out.
+const GAIN: f64 = 0.005;
 /// Steps that a fit takes in all, for estimates.
-const STEPS: f64 = 80.0;
+const STEPS: f64 = 60.0;
 /// What a flop of a product with a kernel that is kept takes against those of a matrix product: it is bound by memory.
-const KEPT_SLOWNESS: f64 = 4.0;
+pub(in crate::model) const KEPT_SLOWNESS: f64 = 4.0;
 
 /// What to fit.
 #[derive(Clone, Debug)]
@@ -36,6 +38,8 @@ pub struct PcgOptions {
     pub tolerance: f64,
     /// Whether the rows held out may end a lambda before that.
     pub early_stop: EarlyStop,
+    /// A smaller lambda must lower the error of the rows held out by this share, or the path ends with the one before it.
+    pub gain: f64,
     /// Columns of the preconditioner; `None`: about six times the root of the rows, at least 1,024, as far as there is memory.
     pub landmarks: Option<usize>,
 }
@@ -47,6 +51,7 @@ impl Default for PcgOptions {
             precision: None,
             tolerance: 1e-3,
             early_stop: EarlyStop::Patience(PATIENCE),
+            gain: GAIN,
             landmarks: None,
         }
     }
@@ -147,29 +152,32 @@ fn landmarks(rows: usize, wide: u64, options: &PcgOptions, memory: Option<u64>) 
     wanted.min(MOST_LANDMARKS).min(usize::try_from(room).unwrap_or(usize::MAX)).clamp(1, rows.max(1))
 }
 
-impl PcgOptions {
-    /// Lambdas to solve, falling: those of the options near the best of the rows compared, `proposed`, as far as the precision allows.
-    ///
-    /// Decades, from far above, where convergence is fast, down to a little below: the error is flat near its minimum, and a small lambda is
-    /// solved in few steps only from the solution of a larger one.
-    pub(super) fn lambdas(&self, proposed: f64, plan: &PcgPlan) -> Vec<f64> {
-        const ABOVE: f64 = 20.0;
-        const EASY: f64 = 1e-2;
-        const BELOW: f64 = 0.05;
-        const STEP: f64 = 5.0;
-        let least = least_lambda(plan.precision, plan.rows);
-        let proposed = proposed.max(least);
-        let mut near: Vec<f64> = self.choice.lambdas.iter().map(|l| l.max(least)).collect();
-        near.retain(|l| (BELOW * proposed..=(ABOVE * proposed).max(1.01 * EASY)).contains(l));
-        near.sort_by(|a, b| b.total_cmp(a));
-        let mut lambdas: Vec<f64> = Vec::new();
-        for lambda in near {
-            if lambdas.last().is_none_or(|last| *last >= STEP * lambda) {
-                lambdas.push(lambda);
-            }
+/// Lambdas to solve, falling: those of the options near the best of the rows compared, `proposed`, as far as the precision allows.
+///
+/// Decades, from far above, where convergence is fast, down to a little below: the error is flat near its minimum, and a small lambda is
+/// solved in few steps only from the solution of a larger one.
+pub(in crate::model) fn lambdas(
+    choice: &FitOptions,
+    proposed: f64,
+    precision: FeaturePrecision,
+    rows: usize,
+) -> Vec<f64> {
+    const ABOVE: f64 = 20.0;
+    const EASY: f64 = 1e-2;
+    const BELOW: f64 = 0.05;
+    const STEP: f64 = 5.0;
+    let least = least_lambda(precision, rows);
+    let proposed = proposed.max(least);
+    let mut near: Vec<f64> = choice.lambdas.iter().map(|l| l.max(least)).collect();
+    near.retain(|l| (BELOW * proposed..=(ABOVE * proposed).max(1.01 * EASY)).contains(l));
+    near.sort_by(|a, b| b.total_cmp(a));
+    let mut lambdas: Vec<f64> = Vec::new();
+    for lambda in near {
+        if lambdas.last().is_none_or(|last| *last >= STEP * lambda) {
+            lambdas.push(lambda);
         }
-        if lambdas.is_empty() { vec![proposed] } else { lambdas }
     }
+    if lambdas.is_empty() { vec![proposed] } else { lambdas }
 }
 
 /// The rounding of kernel values is a matrix of independent errors, whose norm goes with the root of the rows; lambda must be above it for the

@@ -3,7 +3,7 @@
 use super::options::KernelTiles;
 use crate::model::features::FeaturePrecision;
 use crate::model::metrics::Metrics;
-use crate::ridge::iterative::{Ending, IterativePoint};
+use crate::ridge::iterative::{Ending, IterativePoint, LandmarkFit};
 use serde::{Deserialize, Serialize};
 
 /// What conjugate gradients did.
@@ -62,6 +62,17 @@ impl LambdaReport {
             residual: point.residual,
             ending: ending.into(),
             holdout_mse: point.holdout.as_ref().map(|h| h.mse),
+        }
+    }
+
+    /// Of a fit on landmarks of `rows` rows, whose residuals may be `tolerance` large.
+    pub(in crate::model) fn on_landmarks(fit: &LandmarkFit, rows: usize, tolerance: f64) -> Self {
+        Self {
+            lambda: fit.lambda * rows as f64,
+            steps: fit.steps,
+            residual: fit.residual,
+            ending: if fit.residual <= tolerance { "converged" } else { "steps" }.into(),
+            holdout_mse: fit.holdout.as_ref().map(|h| h.mse),
         }
     }
 }

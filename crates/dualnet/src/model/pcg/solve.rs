@@ -58,6 +58,7 @@ impl Task<'_> {
                 lambdas: lambdas.to_vec(),
                 tolerance: options.tolerance,
                 early_stop: options.early_stop,
+                gain: options.gain,
                 holdout: self.held.to_vec(),
                 ..IterativeOptions::default()
             };

@@ -1,7 +1,7 @@
 //! Ridge regression by conjugate gradients along a path of lambdas, with validation on rows held out.
 
 use super::operator::KernelOperator;
-use super::options::{AfterHoldout, IterativeOptions, check};
+use super::options::{AfterHoldout, IterativeOptions, better, check};
 use super::pcg::{State, System};
 use super::preconditioner::Preconditioner;
 use super::solve::{IterativePoint, Judge, solve};
@@ -91,11 +91,15 @@ pub fn fit(
         };
         let part = (at, lambdas.len());
         let point = solve(&system, lambda, &mut state, preconditioner, judge.as_ref(), options, part, resources)?;
-        let error = |p: &IterativePoint| p.holdout.as_ref().map_or(0.0, |h| h.mse);
-        if best.as_ref().is_none_or(|(best, _)| error(&point) < error(&points[*best])) {
+        let error = |p: &IterativePoint| p.holdout.as_ref().map(|h| h.mse);
+        let taken = better(error(&point), best.as_ref().and_then(|(best, _)| error(&points[*best])), options.gain);
+        if taken {
             best = Some((at, state.clone()));
         }
         points.push(point);
+        if !taken && options.gain > 0.0 {
+            break;
+        }
     }
     let (best, mut state) = best.unwrap_or((0, state));
     let mut found = (offset, None);

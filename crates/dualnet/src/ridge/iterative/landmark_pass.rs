@@ -27,25 +27,46 @@ pub(super) struct Landmarks<'a, T: Float, K: Kernel<T>> {
     pub(super) kernel: &'a K,
     pub(super) samples: &'a K::Samples,
     pub(super) get: Get,
-    /// Tiles of each chunk of rows, where they are kept.
-    pub(super) kept: Option<Vec<Vec<T>>>,
-    /// Whether the first pass has filled them.
-    pub(super) filled: bool,
+    /// Chunks of rows whose tiles are kept, at most: the first ones.
+    most: usize,
+    /// Tiles of these chunks, as far as a pass has come to them.
+    kept: Vec<Vec<T>>,
+    /// Chunks that all rows make, once a pass has seen them.
+    chunks: Option<usize>,
 }
 
-impl<T: Float, K: Kernel<T>> Landmarks<'_, T, K> {
+/// What came of a pass.
+pub(super) struct Passed {
+    /// `K_nm^T right` over the rows that are not left out (m, columns).
+    pub(super) products: Mat<f64>,
+    /// `K_nm v` in the rows left out, in their order.
+    pub(super) images: Mat<f64>,
+}
+
+/// What one block of rows gives: its share of the products, and its rows left out.
+type Share = (Vec<f64>, Vec<f64>);
+
+impl<'a, T: Float, K: Kernel<T>> Landmarks<'a, T, K> {
+    /// Tiles are kept as far as they fit `room` bytes.
+    pub(super) fn new(kernel: &'a K, samples: &'a K::Samples, get: Get, room: u64) -> Self {
+        let each = chunk_bytes::<T>(kernel.len(samples), kernel.side()).max(1);
+        let most = usize::try_from(room / each).unwrap_or(usize::MAX);
+        Self { kernel, samples, get, most, kept: Vec::new(), chunks: None }
+    }
+
     /// Number of landmarks.
     pub(super) fn len(&self) -> usize {
         self.kernel.len(self.samples)
     }
 
-    /// `K_nm^T right` (m, columns), and the number of rows.
+    /// `K_nm^T right` without the rows of `left_out`, which ascend.
     pub(super) fn pass(
         &mut self,
         source: &mut dyn Source<T>,
         right: Right<'_>,
+        left_out: &[usize],
         resources: &Resources,
-    ) -> Result<(Mat<f64>, u64)> {
+    ) -> Result<Passed> {
         let side = super::geometry::tile_side(self.kernel.side());
         let (m, columns) = match right {
             Right::Targets(outputs) => (self.len(), outputs + 1),
@@ -56,61 +77,75 @@ impl<T: Float, K: Kernel<T>> Landmarks<'_, T, K> {
             Right::Targets(_) => Panel::<f64>::of(Mat::zeros(m, columns).as_ref(), 0..columns, side),
         };
         let mut sums = vec![0.0; m.div_ceil(side) * side * columns];
-        let (mut rows, mut chunk) = (0, 0);
-        let mut use_block = |parts: Vec<Vec<f64>>| {
-            for part in parts {
-                sums.iter_mut().zip(part).for_each(|(s, p)| *s += p);
+        let mut images = Vec::new();
+        let mut add = |shares: Vec<Share>| {
+            for (products, left_out) in shares {
+                sums.iter_mut().zip(products).for_each(|(s, p)| *s += p);
+                images.extend(left_out);
             }
         };
-        source.restart()?;
-        let identity = Identity(source.columns());
-        for_each_chunk(&identity, source, 0, "rows beside landmarks", resources, |mapped| {
-            if mapped.weights.iter().any(|w| *w != 1.0) {
-                return Err(weighted());
+        let what = "rows beside landmarks";
+        match (right, self.chunks) {
+            // Nothing of the rows themselves is needed any more.
+            (Right::Image(_), Some(chunks)) if chunks == self.kept.len() => {
+                for chunk in 0..chunks {
+                    resources.check(what)?;
+                    add(self.chunk(chunk, None, None, &panel, left_out, resources)?);
+                }
             }
-            rows += mapped.features.rows() as u64;
-            let targets = match right {
-                Right::Targets(outputs) => Some(Mat::from_fn(mapped.features.rows(), outputs + 1, |i, j| {
-                    if j < outputs { mapped.targets.row(i)[j] } else { 1.0 }
-                })),
-                Right::Image(_) => None,
-            };
-            use_block(self.chunk(chunk, mapped.features, targets.as_ref(), &panel, resources)?);
-            chunk += 1;
-            Ok(())
-        })?;
-        self.filled = self.kept.is_some();
-        let mut out = Mat::zeros(m, columns);
-        panel.add_up(&[sums], 0, &mut out.as_mut(), resources)?;
-        Ok((out, rows))
+            _ => {
+                let mut chunk = 0;
+                source.restart()?;
+                for_each_chunk(&Identity(source.columns()), source, 0, what, resources, |mapped| {
+                    if mapped.weights.iter().any(|w| *w != 1.0) {
+                        return Err(weighted());
+                    }
+                    let targets = match right {
+                        Right::Targets(outputs) => Some(Mat::from_fn(mapped.features.rows(), outputs + 1, |i, j| {
+                            if j < outputs { mapped.targets.row(i)[j] } else { 1.0 }
+                        })),
+                        Right::Image(_) => None,
+                    };
+                    let x = Some(mapped.features);
+                    add(self.chunk(chunk, x, targets.as_ref(), &panel, left_out, resources)?);
+                    chunk += 1;
+                    Ok(())
+                })?;
+                self.chunks = Some(chunk);
+            }
+        }
+        let mut products = Mat::zeros(m, columns);
+        panel.add_up(&[sums], 0, &mut products.as_mut(), resources)?;
+        let mut images = Mat::from_vec(images.len() / columns.max(1), columns, images)?;
+        for row in images.as_mut_slice().chunks_exact_mut(columns.max(1)) {
+            row.iter_mut().zip(&panel.scales).for_each(|(f, scale)| *f *= scale);
+        }
+        Ok(Passed { products, images })
     }
 
-    /// The shares of the row blocks of one chunk.
+    /// The shares of the row blocks of one chunk, whose rows are `x` where its tiles are not kept yet.
     fn chunk(
         &mut self,
         index: usize,
-        x: MatRef<'_, T>,
+        x: Option<MatRef<'_, T>>,
         targets: Option<&Mat<f64>>,
         panel: &Panel<f64>,
+        left_out: &[usize],
         resources: &Resources,
-    ) -> Result<Vec<Vec<f64>>> {
+    ) -> Result<Vec<Share>> {
         let side = super::geometry::tile_side(self.kernel.side());
-        let (blocks, across) = (x.rows().div_ceil(side), self.len().div_ceil(side));
-        let band = across * side * side;
+        let band = self.len().div_ceil(side) * side * side;
+        let known = index < self.kept.len();
+        let x = x.filter(|_| !known);
         let mut own = Vec::new();
-        let tiles = match &mut self.kept {
-            Some(kept) => {
-                if kept.len() <= index {
-                    kept.push(Mat::zeros(blocks, band).into_vec());
-                }
-                &mut kept[index]
+        if let Some(x) = x {
+            own = Mat::zeros(x.rows().div_ceil(side), band).into_vec();
+            if index < self.most {
+                self.kept.push(std::mem::take(&mut own));
             }
-            None => {
-                own.resize(blocks * band, T::default());
-                &mut own
-            }
-        };
-        let samples = if self.filled { None } else { Some(self.kernel.prepare(x, "rows of the source", resources)?) };
+        }
+        let tiles = self.kept.get_mut(index).unwrap_or(&mut own);
+        let samples = x.map(|x| self.kernel.prepare(x, "rows of the source", resources)).transpose()?;
         let entries = samples.as_ref().map(|s| Entries::cross(self.kernel, s, self.samples, self.get)).transpose()?;
         let right = targets.map(|y| Panel::<f64>::of(y.as_ref(), 0..y.cols(), side));
         let memory = || (entries.as_ref().map(Entries::scratch), Strip::new(side, panel.columns));
@@ -124,22 +159,28 @@ impl<T: Float, K: Kernel<T>> Landmarks<'_, T, K> {
                             entries.make(kernel, (i, j), tile, resources)?;
                         }
                     }
-                    Ok(block(band, side, right.as_ref().map(|r| (r.block(i), &r.scales[..])), panel, strip, resources))
+                    let first = index * CHUNK + i * side;
+                    let inside = left_out.partition_point(|r| *r < first)
+                        ..left_out.partition_point(|r| *r < (first + side).min((index + 1) * CHUNK));
+                    let left_out: Vec<usize> = left_out[inside].iter().map(|r| r - first).collect();
+                    let given = right.as_ref().map(|r| (r.block(i), &r.scales[..]));
+                    Ok(block(band, side, given, panel, &left_out, strip, resources))
                 })
                 .collect()
         })
     }
 }
 
-/// `T^T u` for a block of rows, u given or `T v`.
+/// `T^T u` for a block of rows, u given or `T v`, without the rows left out; and these rows of u.
 fn block<T: Float>(
     band: &[T],
     side: usize,
     given: Option<(&[f64], &[f64])>,
     panel: &Panel<f64>,
+    left_out: &[usize],
     strip: &mut Strip<f64>,
     resources: &Resources,
-) -> Vec<f64> {
+) -> Share {
     let columns = panel.columns;
     let mut u = vec![0.0; side * columns];
     match given {
@@ -157,12 +198,16 @@ fn block<T: Float>(
             }
         }
     }
+    let mut images = Vec::with_capacity(left_out.len() * columns);
+    for row in left_out {
+        images.extend((0..columns).map(|k| std::mem::take(&mut u[k * side + row])));
+    }
     let mut y = vec![0.0; band.len() / side.max(1) / side.max(1) * side * columns];
     for (tile, yj) in band.chunks_exact(side * side).zip(y.chunks_exact_mut((side * columns).max(1))) {
         let (xi, xj, yi) = (&u[..], &[][..], &mut [][..]);
         resources.isa.run(&mut TileProduct { tile, side, columns, sides: Sides::Columns, xi, xj, yi, yj, strip });
     }
-    y
+    (y, images)
 }
 
 fn weighted() -> Error {
@@ -171,6 +216,11 @@ fn weighted() -> Error {
         what: "weights of rows".into(),
         hint: "leave the weights out, or fit a Nystrom map with `accumulate`".into(),
     }
+}
+
+/// Bytes that the kernels of `rows` rows with `m` landmarks take in numbers of `T`, for a kernel with tiles of `kernel_side`.
+pub fn landmark_bytes<T>(rows: usize, m: usize, kernel_side: usize) -> u64 {
+    (rows.div_ceil(CHUNK) as u64).saturating_mul(chunk_bytes::<T>(m, kernel_side))
 }
 
 /// Bytes of one chunk of tiles.

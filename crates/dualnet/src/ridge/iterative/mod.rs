@@ -28,7 +28,8 @@ mod tile_product;
 
 pub use fit::{IterativeFit, fit};
 pub use kept::KeptTriangle;
-pub use landmarks::{LandmarkFit, LandmarkOptions, fit_landmarks};
+pub use landmark_pass::landmark_bytes;
+pub use landmarks::{LandmarkFit, LandmarkOptions, LandmarkPath, fit_landmarks};
 pub use on_the_fly::OnTheFly;
 pub use operator::{KernelOperator, Sums};
 pub use options::{AfterHoldout, EarlyStop, IterativeOptions};

@@ -40,6 +40,9 @@ pub struct IterativeOptions {
     pub holdout: Vec<usize>,
     /// Whether the hold-out rows may end a lambda early.
     pub early_stop: EarlyStop,
+    /// A smaller lambda must lower the error of the hold-out rows by this share, or the path ends with the one before it. 0: all are
+    /// solved, and the least error wins.
+    pub gain: f64,
     /// What happens after the choice.
     pub after: AfterHoldout,
 }
@@ -53,6 +56,7 @@ impl Default for IterativeOptions {
             steps: 500,
             holdout: Vec::new(),
             early_stop: EarlyStop::Patience(20),
+            gain: 0.0,
             after: AfterHoldout::default(),
         }
     }
@@ -94,6 +98,10 @@ pub(super) fn check(
             "1e-4 and 500 suit",
         ));
     }
+    if !(0.0..1.0).contains(&options.gain) {
+        let found = options.gain.to_string();
+        return Err(invalid("gain of a smaller lambda", "a share, 0 or more and below 1", &found, "0.01 saves time"));
+    }
     if options.centering == Centering::Intercept {
         return Err(Error::Unsupported {
             at: "iterative fit".into(),
@@ -102,6 +110,14 @@ pub(super) fn check(
         });
     }
     mask(n, options)
+}
+
+/// Whether a smaller lambda is taken, by the errors of the rows held out; without any, the last is.
+pub(super) fn better(error: Option<f64>, known: Option<f64>, gain: f64) -> bool {
+    match (error, known) {
+        (Some(error), Some(known)) => error < (1.0 - gain) * known,
+        _ => true,
+    }
 }
 
 fn mask(n: usize, options: &IterativeOptions) -> Result<Option<Vec<bool>>> {

@@ -42,7 +42,7 @@ impl Preconditioner for Plain {
 /// P^-1 r = (r - F (F^T F + shift I)^-1 F^T r) / shift
 /// ```
 ///
-/// One Cholesky decomposition of k x k a shift. With `k` about the number of eigenvalues of K above the shift, conjugate gradients
+/// One Cholesky decomposition of k x k a shift; leaving rows out costs k^2 operations for each. With `k` about the number of eigenvalues of K above the shift, conjugate gradients
 /// take a number of steps that depends on neither n nor the shift.
 ///
 /// F is kept in `T`: rounding it to `f32` costs nothing, since the formula is exact for what was rounded. All arithmetic is in f64.
@@ -61,6 +61,8 @@ impl Preconditioner for Plain {
 #[derive(Debug)]
 pub struct NystromPreconditioner<T> {
     factor: Rectangle<T>,
+    /// `F^T F` over all rows: its lower triangle.
+    whole: Mat<f64>,
     /// `F^T F` over the rows kept, decomposed with the shift.
     inner: ShiftedCholesky,
     keep: Option<Vec<bool>>,
@@ -87,8 +89,9 @@ impl<T: Float> NystromPreconditioner<T> {
         let hint = "use fewer landmarks, or raise the memory limit";
         resources.reserve("a preconditioner", Self::bytes(n, k), hint)?;
         let factor = Rectangle::new(factor, resources);
-        let inner = ShiftedCholesky::new(gram(&factor, None, resources)?, resources);
-        let mut made = Self { factor, inner, keep: None, shift };
+        let whole = gram(&factor, |_| true, resources)?;
+        let inner = ShiftedCholesky::new(whole.clone(), resources);
+        let mut made = Self { factor, whole, inner, keep: None, shift };
         made.prepare(shift, None, resources)?;
         Ok(made)
     }
@@ -96,7 +99,22 @@ impl<T: Float> NystromPreconditioner<T> {
     /// Bytes it keeps for a factor of `n` rows and `k` columns.
     pub fn bytes(n: usize, k: usize) -> u64 {
         let padded = (n.div_ceil(SIDE) * k.div_ceil(SIDE)).saturating_mul(SIDE * SIDE) as u64;
-        padded.saturating_mul(size_of::<T>() as u64).saturating_add(8 * (k as u64).saturating_pow(2))
+        padded.saturating_mul(size_of::<T>() as u64).saturating_add(16 * (k as u64).saturating_pow(2))
+    }
+
+    /// `F^T F` over the rows kept: what the others have of the whole is taken off it, or, where these are most, what the rows kept have.
+    fn kept(&self, keep: Option<&[bool]>, resources: &Resources) -> Result<Mat<f64>> {
+        let kept = |i: usize| keep.is_none_or(|keep| keep.get(i) == Some(&true));
+        let n = self.factor.rows();
+        if 2 * (0..n).filter(|&i| kept(i)).count() < n {
+            return gram(&self.factor, kept, resources);
+        }
+        let mut sums = self.whole.clone();
+        if keep.is_some() {
+            let others = gram(&self.factor, |i| !kept(i), resources)?;
+            sums.as_mut_slice().iter_mut().zip(others.as_slice()).for_each(|(s, o)| *s -= o);
+        }
+        Ok(sums)
     }
 
     /// Columns of the factor.
@@ -120,7 +138,7 @@ impl<T: Float> Preconditioner for NystromPreconditioner<T> {
             });
         }
         if self.keep.as_deref() != keep {
-            self.inner = ShiftedCholesky::new(gram(&self.factor, keep, resources)?, resources);
+            self.inner = ShiftedCholesky::new(self.kept(keep, resources)?, resources);
             self.keep = keep.map(<[bool]>::to_vec);
         }
         self.shift = shift;
@@ -141,15 +159,15 @@ impl<T: Float> Preconditioner for NystromPreconditioner<T> {
     }
 }
 
-/// The lower triangle of `F^T F` over the rows kept, in f64.
-fn gram<T: Float>(factor: &Rectangle<T>, keep: Option<&[bool]>, resources: &Resources) -> Result<Mat<f64>> {
+/// The lower triangle of `F^T F` over some rows, in f64.
+fn gram<T: Float>(factor: &Rectangle<T>, some: impl Fn(usize) -> bool, resources: &Resources) -> Result<Mat<f64>> {
     /// Rows at a time.
     const CHUNK: usize = 2048;
     let (n, k) = (factor.rows(), factor.columns());
     let (ones, zeros) = (vec![1.0; k], vec![0.0; k]);
     let terms = Terms { units: &ones, first: (0.0, &zeros), second: (0.0, &zeros) };
     let mut sums = Mat::zeros(k, k);
-    let rows: Vec<usize> = (0..n).filter(|&i| keep.is_none_or(|keep| keep.get(i) == Some(&true))).collect();
+    let rows: Vec<usize> = (0..n).filter(|&i| some(i)).collect();
     for rows in rows.chunks(CHUNK) {
         let mut panels = Panels::<f64>::zeros(rows.len(), k);
         resources.install(|| {
