@@ -27,6 +27,7 @@ pub mod fitted;
 pub mod frame;
 pub mod images;
 pub mod method;
+pub mod metric;
 pub mod metrics;
 mod net_map;
 mod outputs;
@@ -44,7 +45,7 @@ pub use candidates::{Candidate, KernelChoice, KernelKind, NetChoice, candidates}
 pub use dates::looks_like_dates;
 pub use embedded::{EmbeddedFit, EmbeddedOptions, KernelMap, fit_embedded, plan_embedded};
 pub use features::FeaturePrecision;
-pub use fit::{FitOptions, Plan, Report, Tried, fit, plan, shuffled};
+pub use fit::{FitOptions, LambdaError, Plan, Report, Tried, fit, plan, shuffled};
 pub use fitted::{Intervals, Model, Prediction};
 pub use frame::{Column, Frame, Values};
 pub use images::{
@@ -52,6 +53,7 @@ pub use images::{
     image_job, pair_seconds, plan_images,
 };
 pub use method::{Chosen, Limits, Method, MethodPlan, Obstacle, auto_methods, choose_method};
+pub use metric::{Metric, MetricChoice, MetricKind, MetricReport, MetricTried};
 pub use metrics::Metrics;
 pub use net_map::{MapMethod, MapOptions, NetMap};
 pub use pcg::{IterativeReport, KernelTiles, LambdaReport, PcgOptions, PcgPlan, fit_pcg, plan_pcg};

@@ -4,10 +4,12 @@
 //! (c, 1-|rho|, t); variances are kept once a sample and layer ([`prepare`]). The matrix product costs 2d flops a pair; a ReLU layer
 //! about 45 vector instructions for 16 (f32) or 8 (f64) pairs.
 
+pub mod gradient;
 pub mod input;
 pub mod passes;
 pub mod prepare;
 pub mod program;
+mod slopes;
 
 use super::{Float, Get, Grams, Kernel, Region, TILE, TileOut};
 use crate::dual::Precision;
@@ -18,6 +20,7 @@ use crate::net::Net;
 use crate::resources::Resources;
 use std::ops::Range;
 
+pub use gradient::KernelGradient;
 pub use prepare::DenseSamples;
 use program::{Node, Program};
 

@@ -115,6 +115,8 @@ fn assemble(
         degrees_of_freedom: None,
         condition: None,
         jitter: None,
+        path: Vec::new(),
+        metric: choice.metric,
         candidates: choice.tried,
         compared_rows: choice.compared_rows,
         dropped: choice.preprocess.dropped().to_vec(),
@@ -137,7 +139,7 @@ fn assemble(
         lambda_absolute: noise,
     };
     let (solution, intercept) = (Solution::Exact(Box::new(exact)), fit.intercept);
-    Ok(Model { preprocess: choice.preprocess, outputs, solution, intercept, report })
+    Ok(Model { preprocess: choice.preprocess, outputs, solution, intercept, report, left_out: None })
 }
 
 /// Rows to hold out, ascending.

@@ -20,6 +20,7 @@ use super::features::{FeaturePrecision, Features, Map};
 use super::fit::{Report, Tried};
 use super::fitted::{Model, Solution};
 use super::invalid;
+use super::metric::MetricReport;
 use super::outputs::Outputs;
 use super::preprocess::Preprocess;
 use super::units::Unit;
@@ -90,6 +91,8 @@ pub(super) struct Prepared {
     pub features: FeatureReport,
     pub tried: Vec<Tried>,
     pub compared_rows: usize,
+    /// What became of the search for a metric, which `preprocess` then has.
+    pub metric: Option<MetricReport>,
 }
 
 /// How the report calls the model.
@@ -126,6 +129,8 @@ impl Prepared {
             degrees_of_freedom: Some(point.degrees_of_freedom),
             condition: None,
             jitter: point.jitter.map(|j| j.added),
+            path: Vec::new(),
+            metric: self.metric,
             candidates: self.tried,
             compared_rows: self.compared_rows,
             dropped: self.preprocess.dropped().to_vec(),
@@ -136,7 +141,7 @@ impl Prepared {
         let lambda_absolute = point.lambda_absolute;
         let features = Features { embedding: self.embedding, map: self.map, theta, lambda_absolute };
         let solution = Solution::Features(Box::new(features));
-        Ok(Model { preprocess: self.preprocess, outputs, solution, intercept, report })
+        Ok(Model { preprocess: self.preprocess, outputs, solution, intercept, report, left_out: None })
     }
 }
 
