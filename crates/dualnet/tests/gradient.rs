@@ -56,7 +56,9 @@ fn agrees(net: &Net, kind: KernelKind, x: &Mat<f64>, y: &Mat<f64>) -> Result<(),
                 let slope = difference(|t| at((t / h).round()), h);
                 let ours = found[out][(i, axis)];
                 if (ours - slope).abs() > 1e-7 * scale {
-                    return Err(format!("output {out}, row {i}, axis {axis}: {ours} against {slope} ({scale}) in {net}"));
+                    return Err(format!(
+                        "output {out}, row {i}, axis {axis}: {ours} against {slope} ({scale}) in {net}"
+                    ));
                 }
             }
         }
@@ -114,7 +116,10 @@ fn every_dual_agrees_with_differences() {
             ];
             for (which, (ours, slope)) in expected.into_iter().enumerate() {
                 let scale = 1.0 + slope.abs();
-                assert!((ours - slope).abs() < 2e-8 * scale, "{activation:?} ({p}, {q}, {rho}), {which}: {ours} {slope}");
+                assert!(
+                    (ours - slope).abs() < 2e-8 * scale,
+                    "{activation:?} ({p}, {q}, {rho}), {which}: {ours} {slope}"
+                );
             }
         }
     }
@@ -175,8 +180,7 @@ fn bits_depend_neither_on_threads_nor_on_the_batch() {
     let (x, a) = (normals(300, 7, 1), normals(300, 3, 2));
     let with = |threads: usize| {
         let resources = Resources::new(threads).unwrap();
-        let gradient =
-            KernelGradient::new(&kernel, KernelKind::Ntk, x.as_ref(), a.as_ref(), &resources).unwrap();
+        let gradient = KernelGradient::new(&kernel, KernelKind::Ntk, x.as_ref(), a.as_ref(), &resources).unwrap();
         let alone = gradient.at(x.select_rows(&[211]).as_ref(), &resources).unwrap();
         (gradient.at(x.as_ref(), &resources).unwrap(), gradient.outer_product(x.as_ref(), &resources).unwrap(), alone)
     };

@@ -158,7 +158,13 @@ pub trait Dual: Debug + Send + Sync + 'static {
     /// Partial derivatives of k and kdot, by the conventions of [`partials`]; `slopes` are the constants of [`Dual::slope_constants`].
     /// `None` for every pair: not known, and kernels of nets with this dual have no gradients.
     #[inline(always)]
-    fn partials<V: Real, C: Constants<V>>(&self, _x: Pair<V>, _r: V, _constants: &C, _slopes: &C) -> Option<Partials<V>> {
+    fn partials<V: Real, C: Constants<V>>(
+        &self,
+        _x: Pair<V>,
+        _r: V,
+        _constants: &C,
+        _slopes: &C,
+    ) -> Option<Partials<V>> {
         None
     }
 

@@ -7,6 +7,7 @@ mod fit;
 mod hostile;
 mod images;
 mod methods;
+mod metric;
 mod oracle;
 mod predict;
 mod preprocess;

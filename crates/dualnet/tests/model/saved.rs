@@ -69,7 +69,7 @@ fn damaged_arrays_are_errors_that_name_them() {
 #[test]
 fn damaged_fields_are_errors_that_name_them() {
     let damages = [
-        ("/format", json!(5)),
+        ("/format", json!(6)),
         ("/format", json!("1")),
         ("/kernel", json!("both")),
         ("/net", json!({"layers": ["dense", "blur"]})),

@@ -3,7 +3,7 @@
 use super::job::{Folder, Source};
 use super::load::split;
 use super::report::{Tested, metrics_json};
-use super::{Fit, MethodOption, PrecisionOption, ReadOption};
+use super::{Fit, MethodOption, MetricOption, PrecisionOption, ReadOption};
 use crate::data::Reading;
 use crate::error::{Error, Result};
 use crate::images::{self, Pictures};
@@ -61,6 +61,13 @@ impl Fit {
             (_, PrecisionOption::F64, _) => refuse("--precision", "f32 for a net on images", "f64"),
             (.., ReadOption::File) => refuse("--read", "memory for a net on images", "file"),
             _ if self.time.is_some() => refuse("--time", "no limit for a net on images", "one"),
+            _ if matches!(self.metric, MetricOption::Full | MetricOption::Diagonal) => {
+                self.refuse_metric("a net on images").map(|()| None)
+            }
+            _ if self.report.is_some() => {
+                let hint = "leave it out: the page is of fits to rows";
+                Err(Error::argument("--report", "a net that reads rows", "a net on images", hint))
+            }
             _ if self.features.is_some() => refuse("--features", "a net that reads rows", "a net on images"),
             _ => Ok(Some(ImageOptions {
                 kernel: self.kernel_choice(),

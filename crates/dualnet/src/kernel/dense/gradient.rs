@@ -245,14 +245,8 @@ impl Tile {
             let count = step.min(used - first);
             let (span, len) = (first * TILE..(first + count) * TILE, count * TILE);
             let t = len.min(self.tangent.len());
-            let at = passes::Place {
-                isa: resources.isa,
-                rows,
-                row: i * TILE + first,
-                count,
-                cols: &of.y,
-                col: j * TILE,
-            };
+            let at =
+                passes::Place { isa: resources.isa, rows, row: i * TILE + first, count, cols: &of.y, col: j * TILE };
             let (c, delta) = (&mut self.values[span.clone()], &mut self.delta[..len]);
             let mut strip = passes::StripMut { c, delta, t: &mut self.tangent[..t] };
             input::angles(&at, &mut strip);

@@ -80,6 +80,11 @@ impl DenseKernel {
         }
     }
 
+    /// Refuses a net through which [`KernelGradient`] cannot go, by the name of the layer.
+    pub fn check_gradients(&self) -> Result<()> {
+        slopes::check(&self.double.nodes)
+    }
+
     /// Columns expected of the input.
     pub fn width(&self) -> usize {
         self.width

@@ -109,12 +109,7 @@ pub(super) fn sides<'a, T: Float>(
 }
 
 /// The `len` constants of each row of a strip from a table. There they lie a tile apart; a dual wants them a strip apart.
-pub(super) fn row_constants<'a, T: Float>(
-    at: &Place<'_, T>,
-    table: &[T],
-    len: usize,
-    scratch: &'a mut [T],
-) -> &'a [T] {
+pub(super) fn row_constants<'a, T: Float>(at: &Place<'_, T>, table: &[T], len: usize, scratch: &'a mut [T]) -> &'a [T] {
     let (block, first) = (at.row / TILE, at.row % TILE);
     for i in 0..len {
         let from = (block * len + i) * TILE + first;

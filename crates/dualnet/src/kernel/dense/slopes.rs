@@ -103,11 +103,30 @@ fn activate(dual: &dyn DynDual, p: &[f64], own: &mut [f64], at: &str) -> Result<
         dual.partials(Pair { c: p, p, q: p, sp: s, sq: s, delta }).map(|found| found.k_c + 2.0 * found.k_p)
     };
     let done = own.par_iter_mut().zip(p).map(|(s, &p)| slope(p).map(|slope| *s *= slope)).collect::<Option<()>>();
-    done.ok_or_else(|| Error::Unsupported {
+    done.ok_or_else(|| unknown(at))
+}
+
+fn unknown(at: &str) -> Error {
+    Error::Unsupported {
         at: at.into(),
         what: "gradients through a dual whose derivatives are not known".into(),
         hint: "leave \"dual\" out, or ask for a Hermite expansion".into(),
-    })
+    }
+}
+
+/// Refuses nodes without derivatives.
+pub(super) fn check(nodes: &[Node]) -> Result<()> {
+    for node in nodes {
+        match node {
+            Node::Dual { dual, at, .. } => {
+                let one = Pair { c: 1.0, p: 1.0, q: 1.0, sp: 1.0, sq: 1.0, delta: 0.0 };
+                dual.partials(one).map(|_| ()).ok_or_else(|| unknown(at))?;
+            }
+            Node::Join { branches, .. } => branches.iter().try_for_each(|branch| check(branch))?,
+            Node::Affine { .. } | Node::LayerNorm { .. } | Node::Dropout { .. } => {}
+        }
+    }
+    Ok(())
 }
 
 fn joined(join: &Join, ends: &[(usize, Vec<f64>)], of: &DenseSamples<f64>, len: usize) -> Vec<f64> {

@@ -25,7 +25,8 @@ pub(super) fn gate(task: &Task<'_>, kinds: &[MetricKind], resources: &Resources)
     let (mut without, mut errors) = (0.0, vec![[0.0; STEPS]; kinds.len()]);
     for (at, test) in parts.iter().enumerate() {
         resources.progress.update("judging metrics", at as u64, FOLDS as u64);
-        let train: Vec<usize> = parts.iter().enumerate().filter(|(k, _)| *k != at).flat_map(|(_, p)| p.clone()).collect();
+        let train: Vec<usize> =
+            parts.iter().enumerate().filter(|(k, _)| *k != at).flat_map(|(_, p)| p.clone()).collect();
         let fold = Fold {
             task,
             x: task.x.select_rows(&train),
@@ -82,10 +83,12 @@ impl Fold<'_> {
                 let z = transformed(&self.x, metric.as_ref())?;
                 let of = (z.as_ref(), metric.as_ref());
                 match next_metric(self.task, *kind, of, coefficients.as_ref(), resources)? {
-                    Some(next) => (error, coefficients) = self.judge(Some(&next), resources).map(|found| {
-                        metric = Some(next);
-                        found
-                    })?,
+                    Some(next) => {
+                        (error, coefficients) = self.judge(Some(&next), resources).map(|found| {
+                            metric = Some(next);
+                            found
+                        })?
+                    }
                     // A constant function has no metric: the step changes nothing.
                     None => {}
                 }

@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::kernel::{DenseKernel, KernelGradient};
 use crate::linalg::{Mat, MatRef};
 use crate::model::candidates::Candidate;
-use crate::model::fit::{FitOptions, Solution, some_of, solve};
+use crate::model::fit::{FitOptions, Solution, solve, some_of};
 use crate::model::invalid;
 use crate::random::{Draws, Purpose};
 use crate::resources::Resources;
@@ -74,7 +74,8 @@ pub(in crate::model) fn learn(
 ) -> Result<(Option<Metric>, Option<MetricReport>)> {
     let (choice, rows, width) = (task.options.metric, task.rows(), task.x.cols());
     let kinds = choice.kinds(width);
-    if kinds.is_empty() || choice == MetricChoice::Auto && rows < LEAST_ROWS {
+    let gradients = || DenseKernel::new(&task.candidate.net, width)?.check_gradients();
+    if kinds.is_empty() || choice == MetricChoice::Auto && (rows < LEAST_ROWS || gradients().is_err()) {
         return Ok((None, None));
     }
     if rows < LEAST_ROWS {

@@ -84,7 +84,9 @@ impl Metric {
         }
         match &self.0 {
             Root::Diagonal(roots) => {
-                x.as_mut_slice().chunks_exact_mut(d).for_each(|row| row.iter_mut().zip(roots).for_each(|(x, r)| *x *= r));
+                x.as_mut_slice()
+                    .chunks_exact_mut(d)
+                    .for_each(|row| row.iter_mut().zip(roots).for_each(|(x, r)| *x *= r));
             }
             Root::Full(root) => {
                 let (mut some, mut out) = (vec![0.0; ROWS * d], vec![0.0; ROWS * d]);
