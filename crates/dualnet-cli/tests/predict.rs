@@ -160,8 +160,8 @@ fn models_that_are_none() {
     place.put("m/model.safetensors", flipped);
     place.fails("predict m n.csv", &["m/model.safetensors: damaged: its hash is blake3:", "restore it from a copy"]);
     place.put("m/model.safetensors", &tensors);
-    place.put("m/model.json", json.replace("\"format\": 4", "\"format\": 5"));
-    place.fails("predict m n.csv", &["m: model.json: format: expected 1 to 4, found 5; use the version of dualnet"]);
+    place.put("m/model.json", json.replace("\"format\": 5", "\"format\": 6"));
+    place.fails("predict m n.csv", &["m: model.json: format: expected 1 to 5, found 6; use the version of dualnet"]);
     place.put("m/model.json", json.replace("\"lambda_absolute\"", "\"other\""));
     place.fails("predict m n.csv", &["m: model.json: lambda_absolute: ", "the field is missing"]);
     place.put("m/model.json", &json[..json.len() / 2]);

@@ -35,6 +35,10 @@ impl Purpose {
     pub const ACCEPTANCE: Purpose = Purpose(9);
     /// Nested subsets on which leverage scores are estimated, and who speaks for them.
     pub const LEVERAGE: Purpose = Purpose(10);
+    /// Rows that a metric is judged on and learned from.
+    pub const METRIC: Purpose = Purpose(11);
+    /// Rows that a model is explained on.
+    pub const EXPLANATION: Purpose = Purpose(12);
 
     /// Arguments of the random features of a net.
     pub const NET_ARGUMENTS: Purpose = Purpose(32);

@@ -1,6 +1,7 @@
 //! Piecewise linear activations: a min(x, 0) + b max(x, 0), and the identity.
 
-use super::{Constants, Dual, Image, Pair};
+use super::partials::{half_inverse, inverse_s};
+use super::{Constants, Dual, Image, Pair, Partials};
 use crate::simd::Real;
 use std::f64::consts::{FRAC_1_PI, FRAC_PI_2, PI};
 
@@ -17,6 +18,11 @@ impl Dual for Identity {
     #[inline(always)]
     fn pair<V: Real, C: Constants<V>>(&self, x: Pair<V>, _: V, _: &C) -> Image<V> {
         Image { k: x.c, kdot: x.c.lit(1.0), delta: x.delta }
+    }
+    #[inline(always)]
+    fn partials<V: Real, C: Constants<V>>(&self, x: Pair<V>, _r: V, _of: &C, _slopes: &C) -> Option<Partials<V>> {
+        let zero = x.c.lit(0.0);
+        Some(Partials { k_c: zero.lit(1.0), k_p: zero, kdot: zero.lit(1.0), kdot_c: zero, kdot_p: zero })
     }
     fn variance(&self, p: f64) -> f64 {
         p
@@ -119,6 +125,15 @@ impl Dual for AbRelu {
         let away = (-root).mul_add(angle, root.lit(self.kink * FRAC_PI_2));
         let kdot = away.copysign(x.c) + self.right;
         (x.c.mul_add(kdot, x.r() * root * sine), kdot)
+    }
+    #[inline(always)]
+    fn partials<V: Real, C: Constants<V>>(&self, x: Pair<V>, r: V, of: &C, _slopes: &C) -> Option<Partials<V>> {
+        let kdot = self.pair(x, r, of).kdot;
+        let (inverse, half) = (inverse_s(&x), half_inverse(x.p));
+        let kdot_c = inverse * self.kink;
+        // k/(2p) less c kdot/(2p) leaves the sine alone.
+        let k_p = x.r() * x.sin2().sqrt() * half * self.kink;
+        Some(Partials { k_c: kdot, k_p, kdot, kdot_c, kdot_p: -(x.c * kdot_c * half) })
     }
     fn variance(&self, p: f64) -> f64 {
         self.gain * p

@@ -39,6 +39,12 @@ pub(super) fn constants(p: f64, s: f64, image: f64, out: &mut [f64]) {
     }
 }
 
+/// s/sqrt(1 + v) of the first sample.
+#[inline(always)]
+pub(super) fn slope<V: Real, C: Constants<V>>(of: &C) -> V {
+    of.row(SLOPE)
+}
+
 /// Two samples.
 #[derive(Clone, Copy)]
 pub(super) struct Arcsine<V> {

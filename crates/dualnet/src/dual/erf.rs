@@ -1,7 +1,7 @@
 //! Error functions: a erf(b x) + c, and the sigmoid made of one.
 
 use super::arcsine::{self, Arcsine};
-use super::{Constants, Dual, Image, Pair};
+use super::{Constants, Dual, Image, Pair, Partials};
 use crate::simd::Real;
 use std::f64::consts::{FRAC_2_PI, SQRT_2};
 
@@ -64,6 +64,21 @@ impl Dual for Erf {
             return arcsine::fine(image, r, self.square(&x, k, &arcs, of), of);
         }
         image
+    }
+    #[inline(always)]
+    fn partials<V: Real, C: Constants<V>>(&self, x: Pair<V>, _r: V, of: &C, _slopes: &C) -> Option<Partials<V>> {
+        let arcs = Arcsine::new(&x, of);
+        let inverse = x.c.lit(1.0) / arcs.cosine;
+        let kdot = arcs.slope * inverse * self.scale;
+        let square = arcsine::slope(of);
+        let square = square * square * -0.5;
+        Some(Partials {
+            k_c: kdot,
+            k_p: arcs.rho * inverse * square * self.scale,
+            kdot,
+            kdot_c: kdot * arcs.slope * arcs.rho * (inverse * inverse),
+            kdot_p: kdot * square * (inverse * inverse),
+        })
     }
     fn variance(&self, p: f64) -> f64 {
         self.scale * arcsine::own_angle(p * self.rate * self.rate) + self.shift

@@ -1,6 +1,6 @@
 //! Exponentials.
 
-use super::{Constants, Dual, Image, Pair};
+use super::{Constants, Dual, Image, Pair, Partials};
 use crate::simd::Real;
 
 /// The dual of `a exp(b x)`: k = a^2 exp(b^2 E\[(u + v)^2\] / 2), kdot = b^2 k; the new rho is exp(-b^2 E\[(u - v)^2\] / 2).
@@ -40,6 +40,12 @@ impl Dual for Exp {
         Image { k, kdot: k * self.b2, delta: V::select(zero.lt(r), delta, one) }
     }
 
+    #[inline(always)]
+    fn partials<V: Real, C: Constants<V>>(&self, x: Pair<V>, r: V, of: &C, _slopes: &C) -> Option<Partials<V>> {
+        let Image { k, kdot, .. } = self.pair(x, r, of);
+        let half = 0.5 * self.b2;
+        Some(Partials { k_c: kdot, k_p: k * half, kdot, kdot_c: kdot * self.b2, kdot_p: kdot * half })
+    }
     fn variance(&self, p: f64) -> f64 {
         self.a2 * (2.0 * self.b2 * p).exp()
     }

@@ -1,6 +1,6 @@
 //! The exponential of the cosine.
 
-use super::{Constants, Dual, Image, Pair};
+use super::{Constants, Dual, Image, Pair, Partials};
 use crate::simd::Real;
 
 /// k = r exp(gamma (rho + shift)) with r = sqrt(pq), kdot = gamma exp(gamma (rho + shift)); no activation stands behind it.
@@ -37,6 +37,13 @@ impl Dual for ExpNormalized {
         Image { k: r * rho, kdot: rho * (self.gamma * self.gain), delta: V::select(zero.lt(r), fall, one) }
     }
 
+    #[inline(always)]
+    fn partials<V: Real, C: Constants<V>>(&self, x: Pair<V>, r: V, of: &C, _slopes: &C) -> Option<Partials<V>> {
+        let Image { k, kdot, .. } = self.pair(x, r, of);
+        let zero = x.c.lit(0.0);
+        let kdot_c = V::select(zero.lt(x.r()), kdot * self.gamma / x.r(), zero);
+        Some(Partials::homogeneous(&x, 1.0, (k, kdot), (kdot, kdot_c)))
+    }
     fn variance(&self, p: f64) -> f64 {
         p * self.gain
     }

@@ -1,6 +1,6 @@
 //! Gaussian bumps.
 
-use super::{Constants, Dual, Image, Pair};
+use super::{Constants, Dual, Image, Pair, Partials};
 use crate::simd::Real;
 
 /// The dual of `a exp(b x^2)`, b <= 0: with B = -2b and D = 1 + B (p + q) + B^2 (pq - c^2),
@@ -51,6 +51,17 @@ impl Dual for Gaussian {
         Image { k, kdot, delta: V::select(zero.lt(r), delta, one) }
     }
 
+    #[inline(always)]
+    fn partials<V: Real, C: Constants<V>>(&self, x: Pair<V>, r: V, of: &C, _slopes: &C) -> Option<Partials<V>> {
+        let Image { k, kdot, .. } = self.pair(x, r, of);
+        let b = self.rate;
+        let det = (x.det() * (b * b)).min(x.c.lit(ceiling::<V>()));
+        let inverse = x.c.lit(1.0) / (det + (x.p + x.q).mul_add(x.c.lit(b), x.c.lit(1.0)));
+        let share = (x.q * b + 1.0) * inverse * (-0.5 * b);
+        let bend = (x.c * (b * b)) * (x.c * inverse);
+        let kdot_c = k * inverse * (b * b) * (bend * 3.0 + 1.0);
+        Some(Partials { k_c: kdot, k_p: k * share, kdot, kdot_c, kdot_p: kdot * share * 3.0 })
+    }
     fn variance(&self, p: f64) -> f64 {
         self.a2 / (1.0 + 2.0 * self.rate * p).sqrt()
     }

@@ -1,9 +1,9 @@
 //! The Gaussian error linear unit.
 
 use super::arcsine::{self, Arcsine};
-use super::{Constants, Dual, Image, Pair};
+use super::{Constants, Dual, Image, Pair, Partials};
 use crate::simd::Real;
-use std::f64::consts::PI;
+use std::f64::consts::{FRAC_1_PI, PI};
 
 /// Dual of x Phi(x), Phi the normal distribution function: with D = (1 + p)(1 + q) - c^2 and th = atan2(c, sqrt D),
 ///
@@ -67,6 +67,28 @@ impl Dual for Gelu {
             return Image { delta: V::select(x.c.lt(zero), image.delta, fine.delta), ..image };
         }
         image
+    }
+    #[inline(always)]
+    fn partials<V: Real, C: Constants<V>>(&self, x: Pair<V>, r: V, of: &C, _slopes: &C) -> Option<Partials<V>> {
+        // With phi'' = (2 - x^2) n(x), n the normal density, and P = 1 + p, Q = 1 + q:
+        // dk/dp = E[phi''(u) phi(v)]/2, d kdot/dc = E[phi''(u) phi''(v)], d kdot/dp = d(dk/dp)/dc.
+        let one = x.c.lit(1.0);
+        let (big_p, big_q, det) = (x.p + 1.0, x.q + 1.0, x.det());
+        let d = x.p + x.q + 1.0 + det;
+        let (inverse, root, inverse_p) = (one / d, one / d.sqrt(), one / big_p);
+        let (over_d, over_p) = (x.c * inverse, x.c * inverse_p);
+        let (ratio_p, ratio_q) = (big_p * inverse, big_q * inverse);
+        let bowl = (one + inverse_p) * ((x.q + det) * inverse_p) - over_p * over_p * (one + ratio_p);
+        let bent = (one + ratio_p).mul_add(one + ratio_q, over_d * over_d * 2.0);
+        let turned = (inverse_p * 2.0 + 1.0 + inverse + over_d * over_d) * inverse_p * 2.0;
+        let kdot = self.pair(x, r, of).kdot;
+        Some(Partials {
+            k_c: kdot,
+            k_p: bowl * root * (0.25 * FRAC_1_PI),
+            kdot,
+            kdot_c: bent * root * (0.5 * FRAC_1_PI),
+            kdot_p: x.c * root * (bowl * inverse - turned) * (0.25 * FRAC_1_PI),
+        })
     }
     fn variance(&self, p: f64) -> f64 {
         if p == 0.0 {

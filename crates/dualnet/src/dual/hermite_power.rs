@@ -1,6 +1,6 @@
 //! Powers of the covariance.
 
-use super::{Constants, Dual, Image, Pair};
+use super::{Constants, Dual, Image, Pair, Partials};
 use crate::simd::Real;
 
 /// k = c^n, kdot = n c^(n-1): at unit variance the dual of the normalised Hermite polynomial He_n / sqrt(n!).
@@ -52,6 +52,15 @@ impl Dual for HermitePower {
         Image { k: below * x.c, kdot: below * f64::from(self.degree), delta }
     }
 
+    #[inline(always)]
+    fn partials<V: Real, C: Constants<V>>(&self, x: Pair<V>, _r: V, _of: &C, _slopes: &C) -> Option<Partials<V>> {
+        let zero = x.c.lit(0.0);
+        let n = f64::from(self.degree);
+        let power = |n: u32| power(x.c, x.delta, n).0;
+        let k_c = self.degree.checked_sub(1).map_or(zero, |n1| power(n1) * n);
+        let kdot_c = self.degree.checked_sub(2).map_or(zero, |n2| power(n2) * (n * (n - 1.0)));
+        Some(Partials { k_c, k_p: zero, kdot: k_c, kdot_c, kdot_p: zero })
+    }
     fn variance(&self, p: f64) -> f64 {
         power(p, 0.0, self.degree).0
     }

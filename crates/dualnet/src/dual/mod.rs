@@ -19,6 +19,7 @@ pub mod hermite;
 pub mod hermite_power;
 pub mod kernel_only;
 pub mod numeric;
+pub mod partials;
 pub mod plane;
 pub mod polynomial;
 pub mod quadrature;
@@ -34,6 +35,7 @@ use std::fmt::Debug;
 
 pub use choose::{closed_form, dual_of};
 pub use numeric::{Precision, default_degree, numeric_dual};
+pub use partials::{Partials, PartialsMut};
 pub use plane::{PlaneMut, Points, ThreeRows};
 pub use tile::{DynDual, Samples, Side, TileMut};
 
@@ -152,6 +154,27 @@ pub trait Dual: Debug + Send + Sync + 'static {
 
     /// Fills the constants of a sample with variance `p`.
     fn constants(&self, _p: f64, _out: &mut [f64]) {}
+
+    /// Partial derivatives of k and kdot, by the conventions of [`partials`]; `slopes` are the constants of [`Dual::slope_constants`].
+    /// `None` for every pair: not known, and kernels of nets with this dual have no gradients.
+    #[inline(always)]
+    fn partials<V: Real, C: Constants<V>>(
+        &self,
+        _x: Pair<V>,
+        _r: V,
+        _constants: &C,
+        _slopes: &C,
+    ) -> Option<Partials<V>> {
+        None
+    }
+
+    /// Number of constants that [`Dual::partials`] wants of each sample besides.
+    fn slope_constants_len(&self) -> usize {
+        0
+    }
+
+    /// Fills these of a sample with variance `p`.
+    fn slope_constants(&self, _p: f64, _out: &mut [f64]) {}
 
     /// Degree of homogeneity n if k(s^2 c, s^2 p, s^2 q) = s^(2n) k(c, p, q); `None` if not homogeneous.
     fn homogeneity(&self) -> Option<u32> {

@@ -1,6 +1,6 @@
 //! Polynomials, monomials among them.
 
-use super::{Constants, Dual, Image, Pair};
+use super::{Constants, Dual, Image, Pair, Partials};
 use crate::simd::Real;
 
 /// The dual of `sum_i a_i x^i`, of any degree.
@@ -28,6 +28,8 @@ pub struct Polynomial {
     /// Lowest and highest i with a_i != 0.
     lowest: usize,
     degree: usize,
+    /// For each l the (j, weight of v^j) of R_l(v) = E[phi^(l)(sqrt v z)].
+    moments: Vec<Vec<(usize, f64)>>,
 }
 
 /// An even or odd polynomial needs every other power only.
@@ -64,7 +66,8 @@ impl Polynomial {
                 slope: power.checked_sub(1).map_or(Vec::new(), |l| weights(&derivative, l)),
             })
             .collect();
-        Self { terms, stride, lowest, degree }
+        let moments = (0..=degree).map(|l| moments(coefficients, l)).collect();
+        Self { terms, stride, lowest, degree, moments }
     }
 
     /// x^degree: k = sum_j (n! / (j! 2^j))^2 / (n - 2j)! (pq)^j c^(n-2j).
@@ -103,6 +106,12 @@ fn weights(coefficients: &[f64], l: usize) -> Vec<(usize, f64)> {
         }
     }
     out
+}
+
+/// (j, a_i i!/(j! 2^j)) for i = l + 2j where a_i != 0.
+fn moments(coefficients: &[f64], l: usize) -> Vec<(usize, f64)> {
+    let factorial: f64 = (1..=l).map(|i| i as f64).product::<f64>().sqrt();
+    weights(coefficients, l).into_iter().map(|(i, w)| ((i - l) / 2, w * factorial)).collect()
 }
 
 fn norm(x: &[f64]) -> f64 {
@@ -150,6 +159,23 @@ impl Dual for Polynomial {
         Image { k, kdot, delta: V::select(zero.lt(r), delta, one) }
     }
 
+    #[inline(always)]
+    fn partials<V: Real, C: Constants<V>>(&self, x: Pair<V>, _r: V, _of: &C, slopes: &C) -> Option<Partials<V>> {
+        // With R_l(v) = E[phi^(l)(sqrt v z)], k = sum_l c^l/l! R_l(p) R_l(q) and R_l' = R_(l+2)/2.
+        let zero = x.c.lit(0.0);
+        let of = |i: usize| if i <= self.degree { (slopes.row(i), slopes.col(i)) } else { (zero, zero) };
+        let mut found = Partials { k_c: zero, k_p: zero, kdot: zero, kdot_c: zero, kdot_p: zero };
+        let mut power = zero.lit(1.0);
+        for l in 0..=self.degree {
+            let [a, b, c, d] = [of(l), of(l + 1), of(l + 2), of(l + 3)];
+            found.k_c = power.mul_add(b.0 * b.1, found.k_c);
+            found.k_p = power.mul_add(c.0 * a.1 * 0.5, found.k_p);
+            found.kdot_c = power.mul_add(c.0 * c.1, found.kdot_c);
+            found.kdot_p = power.mul_add(d.0 * b.1 * 0.5, found.kdot_p);
+            power = power * x.c * (1.0 / (l + 1) as f64);
+        }
+        Some(Partials { kdot: found.k_c, ..found })
+    }
     fn variance(&self, p: f64) -> f64 {
         let s = p.sqrt();
         let (h, common) = self.coefficients(s);
@@ -168,6 +194,16 @@ impl Dual for Polynomial {
         for ((slot, h), term) in out.chunks_exact_mut(2).zip(h).zip(&self.terms) {
             let slope = term.slope.iter().map(|&(i, w)| w * powi(s, i as i64)).sum();
             slot.copy_from_slice(&[h * scale, slope]);
+        }
+    }
+
+    fn slope_constants_len(&self) -> usize {
+        self.degree + 1
+    }
+
+    fn slope_constants(&self, p: f64, out: &mut [f64]) {
+        for (l, out) in out.iter_mut().enumerate().take(self.degree + 1) {
+            *out = self.moments[l].iter().map(|&(j, w)| w * powi(p, j as i64)).sum();
         }
     }
 

@@ -1,6 +1,6 @@
 //! The radial basis function kernel.
 
-use super::{Constants, Dual, Image, Pair};
+use super::{Constants, Dual, Image, Pair, Partials};
 use crate::simd::Real;
 
 /// k = exp(-gamma (p + q - 2c)), the dual of `sqrt(2) sin(sqrt(2 gamma) x + pi/4)`; kdot = 2 gamma k.
@@ -32,6 +32,12 @@ impl Dual for Rbf {
         Image { k, kdot: k * (2.0 * self.gamma), delta }
     }
 
+    #[inline(always)]
+    fn partials<V: Real, C: Constants<V>>(&self, x: Pair<V>, r: V, of: &C, _slopes: &C) -> Option<Partials<V>> {
+        let Image { k, kdot, .. } = self.pair(x, r, of);
+        let g = self.gamma;
+        Some(Partials { k_c: kdot, k_p: k * -g, kdot, kdot_c: kdot * (2.0 * g), kdot_p: kdot * -g })
+    }
     fn variance(&self, _p: f64) -> f64 {
         1.0
     }

@@ -1,6 +1,7 @@
 //! Rectified monomials: x^n for x >= 0, else 0.
 
-use super::{Constants, Dual, Image, Pair};
+use super::partials::{half_inverse, inverse_s};
+use super::{Constants, Dual, Image, Pair, Partials};
 use crate::simd::Real;
 use std::f64::consts::{FRAC_1_PI, PI};
 
@@ -51,6 +52,26 @@ impl RectifiedMonomial {
     }
 }
 
+impl RectifiedMonomial {
+    /// eps_n for `n` below the degree.
+    #[inline(always)]
+    fn complement<V: Real>(x: &Pair<V>, weights: &[f64], n: u32) -> V {
+        let theta = x.theta();
+        let y = V::select(x.c.lt(x.c.lit(0.0)), x.delta.lit(2.0) - x.delta, x.delta);
+        let (cos, rest, sin2) = (y.lit(1.0) - y, y.lit(2.0) - y, x.sin2());
+        let (mut before, mut last) = (theta * FRAC_1_PI, y - (sin2.sqrt() - theta * cos) * FRAC_1_PI);
+        if n == 0 {
+            return before;
+        }
+        for &w in weights.iter().take(n as usize - 1) {
+            let straight = y * (y.lit(1.0) - rest * w);
+            let next = cos.mul_add(last, (sin2 * w).mul_add(before, straight));
+            (before, last) = (last, next);
+        }
+        last
+    }
+}
+
 /// (2n - 1)!!/2 p^n, the product taken step by step so that large n and small p meet in range.
 fn half_moment(n: u32, p: f64) -> f64 {
     (1..=n).map(|j| (2.0 * f64::from(j) - 1.0) * p).fold(0.5, |a, b| a * b)
@@ -82,6 +103,25 @@ impl Dual for RectifiedMonomial {
         let kdot = constants.row(0) * constants.col(0) * (one - before.min(one));
         let k = r * (one - delta);
         Image { k, kdot, delta: V::select(zero.lt(r), delta, one) }
+    }
+    #[inline(always)]
+    fn partials<V: Real, C: Constants<V>>(&self, x: Pair<V>, r: V, of: &C, _slopes: &C) -> Option<Partials<V>> {
+        let (zero, one) = (x.c.lit(0.0), x.c.lit(1.0));
+        let inverse = inverse_s(&x) * (0.5 * FRAC_1_PI);
+        if self.degree == 0 {
+            let k_p = -(x.c * inverse * half_inverse(x.p));
+            return Some(Partials { k_c: inverse, k_p, kdot: zero, kdot_c: zero, kdot_p: zero });
+        }
+        let Image { k, kdot, .. } = self.pair(x, r, of);
+        if self.degree == 1 {
+            return Some(Partials::homogeneous(&x, 1.0, (k, kdot), (kdot, inverse)));
+        }
+        // d kdot/dc = n^2 (n - 1)^2 k of degree n - 2, in terms of the deviations of kdot.
+        let n = f64::from(self.degree);
+        let scale = of.row(0) * of.col(0) * ((n - 1.0) * (n - 1.0) / (2.0 * n - 3.0));
+        let lower = one - Self::complement(&x, &self.weights, self.degree - 2);
+        let kdot_c = V::select(zero.lt(x.r()), scale * lower / x.r(), zero);
+        Some(Partials::homogeneous(&x, n, (k, kdot), (kdot, kdot_c)))
     }
     fn variance(&self, p: f64) -> f64 {
         match self.degree {

@@ -1,6 +1,7 @@
 //! The sign function.
 
-use super::{Constants, Dual, Image, Pair};
+use super::partials::{half_inverse, inverse_s};
+use super::{Constants, Dual, Image, Pair, Partials};
 use crate::simd::Real;
 use std::f64::consts::FRAC_2_PI;
 
@@ -25,6 +26,12 @@ impl Dual for Sign {
         // r is 1, or 0 where a variance is.
         let k = r * (one - delta).copysign(x.c);
         Image { k, kdot: x.c.lit(0.0), delta }
+    }
+    #[inline(always)]
+    fn partials<V: Real, C: Constants<V>>(&self, x: Pair<V>, _r: V, _of: &C, _slopes: &C) -> Option<Partials<V>> {
+        let (zero, inverse) = (x.c.lit(0.0), inverse_s(&x) * FRAC_2_PI);
+        let k_p = -(x.c * inverse * half_inverse(x.p));
+        Some(Partials { k_c: inverse, k_p, kdot: zero, kdot_c: zero, kdot_p: zero })
     }
     fn variance(&self, p: f64) -> f64 {
         if p > 0.0 { 1.0 } else { 0.0 }

@@ -1,6 +1,6 @@
 //! Sines and cosines.
 
-use super::{Constants, Dual, Image, Pair};
+use super::{Constants, Dual, Image, Pair, Partials};
 use crate::simd::Real;
 
 /// The dual of `a sin(b x + c)` (written phase below): with D = E\[(u - v)^2\] and S = E\[(u + v)^2\],
@@ -114,6 +114,12 @@ impl Dual for Sin {
         Image { k, kdot, delta }
     }
 
+    #[inline(always)]
+    fn partials<V: Real, C: Constants<V>>(&self, x: Pair<V>, r: V, of: &C, _slopes: &C) -> Option<Partials<V>> {
+        let Image { k, kdot, .. } = self.pair(x, r, of);
+        let half = -0.5 * self.b2;
+        Some(Partials { k_c: kdot, k_p: k * half, kdot, kdot_c: k * (self.b2 * self.b2), kdot_p: kdot * half })
+    }
     fn variance(&self, p: f64) -> f64 {
         self.scale * (self.one_minus_cosine - self.cosine * (-2.0 * self.b2 * p).exp_m1())
     }

@@ -1,5 +1,6 @@
 //! Duals without generics: whole tiles of pairs, on the instruction set chosen at run time.
 
+use super::partials::{self, Partials, PartialsMut};
 use super::plane::{self, PlaneMut};
 use super::{Constants, Dual, Image, Pair};
 use crate::simd::{Element, Isa, Kernel, Lanes, Vector};
@@ -74,6 +75,14 @@ pub trait DynDual: Debug + Send + Sync {
     fn tile_f32(&self, isa: Isa, tile: TileMut<'_, f32>);
     /// Applies the dual to every pair of a tile.
     fn tile_f64(&self, isa: Isa, tile: TileMut<'_, f64>);
+    /// [`Dual::slope_constants_len`].
+    fn slope_constants_len(&self) -> usize;
+    /// [`Dual::slope_constants`].
+    fn slope_constants(&self, p: f64, out: &mut [f64]);
+    /// [`Dual::partials`] of one pair; `None` where they are not known.
+    fn partials(&self, x: Pair<f64>) -> Option<Partials<f64>>;
+    /// [`Dual::partials`] of every pair of a tile; nothing is written where they are not known.
+    fn partials_tile(&self, isa: Isa, tile: PartialsMut<'_>);
     /// Applies the dual to every pair of a plane.
     fn plane_f32(&self, isa: Isa, plane: &mut PlaneMut<'_, f32>);
     /// Applies the dual to every pair of a plane.
@@ -107,6 +116,28 @@ impl<D: Dual> DynDual for D {
     fn tile_f64(&self, isa: Isa, tile: TileMut<'_, f64>) {
         isa.run(Apply { dual: self, tile });
     }
+    fn slope_constants_len(&self) -> usize {
+        Dual::slope_constants_len(self)
+    }
+    fn slope_constants(&self, p: f64, out: &mut [f64]) {
+        Dual::slope_constants(self, p, out);
+    }
+    fn partials(&self, x: Pair<f64>) -> Option<Partials<f64>> {
+        let [of, slopes] = [Dual::constants, Dual::slope_constants].map(|fill| {
+            let len = Dual::constants_len(self).max(Dual::slope_constants_len(self));
+            [x.p, x.q].map(|p| {
+                let mut out = vec![0.0; len];
+                fill(self, p, &mut out);
+                out
+            })
+        });
+        let r = Dual::variance(self, x.p).sqrt() * Dual::variance(self, x.q).sqrt();
+        let [of, slopes] = [&of, &slopes].map(|[row, col]| Scalars { row, col });
+        Dual::partials(self, x, r, &of, &slopes)
+    }
+    fn partials_tile(&self, isa: Isa, tile: PartialsMut<'_>) {
+        isa.run(partials::Apply { dual: self, tile });
+    }
     fn plane_f32(&self, isa: Isa, plane: &mut PlaneMut<'_, f32>) {
         isa.run(plane::Apply { dual: self, plane });
     }
@@ -131,14 +162,14 @@ impl Constants<f64> for Scalars<'_> {
 }
 
 /// Constants of one row and a register of columns.
-struct Registers<'a, V, T> {
-    simd: V,
-    rows: &'a [T],
-    row: usize,
-    row_len: usize,
-    cols: &'a [T],
-    col: usize,
-    col_len: usize,
+pub(super) struct Registers<'a, V, T> {
+    pub simd: V,
+    pub rows: &'a [T],
+    pub row: usize,
+    pub row_len: usize,
+    pub cols: &'a [T],
+    pub col: usize,
+    pub col_len: usize,
 }
 
 impl<V: Vector, T: Element> Constants<T::Lanes<V>> for Registers<'_, V, T> {

@@ -21,7 +21,7 @@ use crate::resources::Resources;
 use std::ops::Range;
 
 pub use conv::ConvKernel;
-pub use dense::DenseKernel;
+pub use dense::{DenseKernel, KernelGradient};
 pub use flip::FlipKernel;
 pub use float::Float;
 pub use input_shape::InputShape;

@@ -4,6 +4,7 @@ use super::candidates::{Candidate, candidates};
 use super::fit::{FitOptions, Solution, Tried, solve};
 use super::frame::Frame;
 use super::invalid;
+use super::metric::{MetricReport, Task, learn};
 use super::preprocess::{Encoding, Preprocess};
 use super::target::Target;
 use super::units::{Unit, standardised};
@@ -60,6 +61,8 @@ pub(super) struct Choice {
     pub lambda: f64,
     pub tried: Vec<Tried>,
     pub compared_rows: usize,
+    /// What became of the search for a metric, which `preprocess` then has.
+    pub metric: Option<MetricReport>,
 }
 
 /// Learns the encodings from `frame`, and compares the candidates on `rows` of it.
@@ -76,10 +79,20 @@ pub(super) fn choose(
     let inputs: Vec<_> = prepared.iter().zip(&inputs).map(|(p, x)| (p.encoding(), x.as_ref())).collect();
     let encodings: Vec<Encoding> = prepared.iter().map(Preprocess::encoding).collect();
     let mut list = candidates(&options.net, options.kernel, &encodings)?;
-    let y = standardised(&target.select(rows), units)?;
+    let target = target.select(rows);
+    let y = standardised(&target, units)?;
     let Compared { best, solution, tried } = compare(&list, &inputs, y.as_ref(), options, resources)?;
     let candidate = list.swap_remove(best);
     let at = encodings.iter().position(|e| *e == candidate.encoding).ok_or_else(nothing)?;
-    let preprocess = prepared.swap_remove(at);
-    Ok(Choice { candidate, preprocess, lambda: solution.point().lambda, tried, compared_rows: rows.len() })
+    let mut lambda = solution.point().lambda;
+    drop(solution);
+    let (_, x) = inputs[at];
+    let task = Task { candidate: &candidate, x, y: y.as_ref(), codes: target.codes(), options };
+    let (learned, metric) = learn(&task, resources)?;
+    if let Some(learned) = &learned {
+        let z = learned.apply(x.to_mat())?;
+        lambda = solve(&candidate, z.as_ref(), y.as_ref(), options, resources)?.point().lambda;
+    }
+    let preprocess = prepared.swap_remove(at).with_metric(learned);
+    Ok(Choice { candidate, preprocess, lambda, tried, compared_rows: rows.len(), metric })
 }

@@ -9,6 +9,7 @@ use super::exact::Exact;
 use super::fitted::{Model, Solution as Solved};
 use super::frame::Frame;
 use super::invalid;
+use super::metric::{self, MetricChoice, MetricReport, learn};
 use super::metrics::Metrics;
 use super::outputs::Outputs;
 use super::pcg::IterativeReport;
@@ -42,6 +43,8 @@ pub struct FitOptions {
     pub all_rows: usize,
     /// Beyond, on so many drawn at random.
     pub some_rows: usize,
+    /// Whether to learn a metric on the inputs ([`super::metric`]).
+    pub metric: MetricChoice,
 }
 
 impl Default for FitOptions {
@@ -53,6 +56,7 @@ impl Default for FitOptions {
             lambdas: default_path(),
             all_rows: 1200,
             some_rows: 800,
+            metric: MetricChoice::None,
         }
     }
 }
@@ -70,6 +74,15 @@ pub struct Tried {
     pub lambda: f64,
     /// Leave-one-out mean squared error there, over all outputs; of numbers in units of their variance, so that outputs of
     /// different units weigh the same.
+    pub loo_mse: f64,
+}
+
+/// A lambda of a path.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LambdaError {
+    /// In units of the mean diagonal of the kernel.
+    pub lambda: f64,
+    /// Leave-one-out mean squared error, as in [`Tried`].
     pub loo_mse: f64,
 }
 
@@ -110,6 +123,12 @@ pub struct Report {
     /// What had to be added to lambda for a stable solution, in the same units; absent: nothing.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub jitter: Option<f64>,
+    /// The lambdas of the path with their leave-one-out errors, of exact fits.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub path: Vec<LambdaError>,
+    /// What became of the search for a metric; absent: there was none.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub metric: Option<MetricReport>,
     /// All candidates, best first.
     pub candidates: Vec<Tried>,
     /// Rows on which candidates were compared.
@@ -137,17 +156,21 @@ pub struct Plan {
     pub bytes: u64,
     /// Floating-point operations.
     pub flops: f64,
+    /// Those of them that the search for a metric takes.
+    pub metric_flops: f64,
 }
 
 /// What fitting `rows` rows of `columns` columns to `outputs` outputs will take.
 pub fn plan(rows: usize, columns: usize, outputs: usize, options: &FitOptions) -> Result<Plan> {
-    let tried = candidates(&options.net, options.kernel, &options.encodings)?.len();
+    let list = candidates(&options.net, options.kernel, &options.encodings)?;
+    let tried = list.len();
     let compared = compared_rows(rows, tried, options);
     let path = |n: usize| path_flops(n, outputs, options.lambdas.len());
-    let flops = tried as f64 * path(compared) + if compared == rows { 0.0 } else { path(rows) };
+    let metric_flops = metric::flops((rows, columns, outputs), pair_flops(&list, columns), options);
+    let flops = tried as f64 * path(compared) + if compared == rows { 0.0 } else { path(rows) } + metric_flops;
     let columns = (rows as u64).saturating_mul(columns as u64).saturating_mul(8);
     let bytes = path_bytes(rows, outputs, options.lambdas.len()).saturating_add(columns);
-    Ok(Plan { rows, candidates: tried, compared_rows: compared, bytes, flops })
+    Ok(Plan { rows, candidates: tried, compared_rows: compared, bytes, flops, metric_flops })
 }
 
 /// Operations of the path of a kernel of `rows` rows over `steps` lambdas.
@@ -214,20 +237,30 @@ pub fn fit(frame: &Frame, target: &Target, options: &FitOptions, resources: &Res
     };
     let candidate = &list[best];
     let at = encodings.iter().position(|&e| e == candidate.encoding).unwrap_or(0);
-    let solution = match &some {
-        None => solution,
-        Some(_) => {
-            // The path of the rows compared goes before that of all is made.
+    // The path of the rows compared goes before that of all is made; of many rows no two fit the memory together.
+    let kept = some.is_none() && (options.metric == MetricChoice::None || rows <= options.all_rows);
+    let solution = kept.then_some(solution);
+    let (preprocess, mut x) = prepared.swap_remove(at);
+    drop(prepared);
+    let task = metric::Task { candidate, x: x.as_ref(), y: y.as_ref(), codes: target.codes(), options };
+    let (metric, learned) = learn(&task, resources)?;
+    let solution = match (solution, &metric) {
+        (Some(solution), None) => solution,
+        (solution, _) => {
             drop(solution);
             resources.progress.update("solving", 0, 1);
-            solve(candidate, prepared[at].1.as_ref(), y.as_ref(), options, resources)?
+            if let Some(metric) = &metric {
+                x = metric.apply(x)?;
+            }
+            solve(candidate, x.as_ref(), y.as_ref(), options, resources)?
         }
     };
+    let preprocess = preprocess.with_metric(metric);
     let mut fitted = solution.path.fit(solution.point().lambda, resources)?;
     restore(&mut fitted, &units);
     resources.progress.update("solving", 1, 1);
-
-    let (preprocess, x) = prepared.swap_remove(at);
+    let path = solution.errors();
+    drop(solution);
     let report = Report {
         task: target.task(),
         n_train: rows,
@@ -244,6 +277,8 @@ pub fn fit(frame: &Frame, target: &Target, options: &FitOptions, resources: &Res
         degrees_of_freedom: Some(fitted.point.degrees_of_freedom),
         condition: Some(fitted.point.condition),
         jitter: fitted.point.jitter.map(|j| j.added),
+        path,
+        metric: learned,
         candidates: tried,
         compared_rows: some.as_ref().map_or(rows, Vec::len),
         dropped: preprocess.dropped().to_vec(),
@@ -272,7 +307,8 @@ fn assemble(
         lambda_absolute: fitted.point.lambda_absolute,
     };
     let solution = Solved::Exact(Box::new(exact));
-    Ok(Model { preprocess, outputs, solution, intercept: fitted.intercept, report })
+    let left_out = Some(fitted.point.loo);
+    Ok(Model { preprocess, outputs, solution, intercept: fitted.intercept, report, left_out })
 }
 
 /// Puts a solution for standardised targets in their own units.
@@ -368,6 +404,11 @@ pub(super) struct Solution {
 }
 
 impl Solution {
+    /// All points, without their predictions.
+    fn errors(&self) -> Vec<LambdaError> {
+        self.points.iter().map(|p| LambdaError { lambda: p.lambda, loo_mse: p.mse }).collect()
+    }
+
     /// The best point.
     pub fn point(&self) -> &PathPoint {
         &self.points[self.best]

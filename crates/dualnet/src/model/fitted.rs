@@ -34,6 +34,8 @@ pub struct Model {
     pub(super) solution: Solution,
     pub(super) intercept: Vec<f64>,
     pub(super) report: Report,
+    /// Scores or numbers for the training rows by the model without each; not kept in files.
+    pub(super) left_out: Option<Mat<f64>>,
 }
 
 /// Predictions for some rows.

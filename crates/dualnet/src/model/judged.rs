@@ -57,7 +57,7 @@ impl Judged<'_> {
         }
         let noise = self.lambda_absolute;
         let (outputs, metrics) = Outputs::of_left_out(&target.select(self.held), &self.predictions, noise, resources)?;
-        let Choice { candidate, preprocess, tried, compared_rows, .. } = self.choice;
+        let Choice { candidate, preprocess, tried, compared_rows, metric, .. } = self.choice;
         let report = Report {
             task: target.task(),
             n_train: frame.rows(),
@@ -74,6 +74,8 @@ impl Judged<'_> {
             degrees_of_freedom: None,
             condition: None,
             jitter: None,
+            path: Vec::new(),
+            metric,
             candidates: tried,
             compared_rows,
             dropped: preprocess.dropped().to_vec(),
@@ -88,7 +90,7 @@ impl Judged<'_> {
             lambda_absolute: noise,
         };
         let (solution, intercept) = (Solution::Exact(Box::new(exact)), self.intercept);
-        Ok(Model { preprocess, outputs, solution, intercept, report })
+        Ok(Model { preprocess, outputs, solution, intercept, report, left_out: None })
     }
 }
 

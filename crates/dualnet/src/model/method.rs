@@ -6,6 +6,7 @@ use super::falkon::{FalkonOptions, plan_falkon};
 use super::features::FeaturePrecision;
 use super::fit::{FitOptions, pair_flops, plan};
 use super::invalid;
+use super::metric::MetricChoice;
 use super::pcg::{KernelTiles, PcgOptions, plan_pcg};
 use crate::error::Result;
 use crate::model::candidates;
@@ -87,6 +88,29 @@ impl Method {
             Method::Falkon(options) => options.choice.encodings = encodings,
             Method::Embedded(options) => options.choice.encodings = encodings,
             Method::Bundled(options) => options.encodings = encodings,
+        }
+        self
+    }
+
+    /// Whether it looks for a metric.
+    pub fn metric(&self) -> MetricChoice {
+        match self {
+            Method::Exact(options) => options.metric,
+            Method::Pcg(options) => options.choice.metric,
+            Method::Falkon(options) => options.choice.metric,
+            Method::Embedded(options) => options.choice.metric,
+            Method::Bundled(_) => MetricChoice::None,
+        }
+    }
+
+    /// With another choice of a metric; bundled nets have none.
+    pub fn with_metric(mut self, metric: MetricChoice) -> Self {
+        match &mut self {
+            Method::Exact(options) => options.metric = metric,
+            Method::Pcg(options) => options.choice.metric = metric,
+            Method::Falkon(options) => options.choice.metric = metric,
+            Method::Embedded(options) => options.choice.metric = metric,
+            Method::Bundled(_) => {}
         }
         self
     }

@@ -21,6 +21,7 @@ pub mod dates;
 pub mod embedded;
 mod embedding;
 mod exact;
+mod explain;
 pub mod falkon;
 mod features;
 pub mod fit;
@@ -29,6 +30,7 @@ pub mod frame;
 pub mod images;
 mod judged;
 pub mod method;
+pub mod metric;
 pub mod metrics;
 mod net_map;
 mod outputs;
@@ -45,9 +47,10 @@ pub use bundled::{BundledOptions, fit_bundled, plan_bundled};
 pub use candidates::{Candidate, KernelChoice, KernelKind, NetChoice, candidates};
 pub use dates::looks_like_dates;
 pub use embedded::{EmbeddedFit, EmbeddedOptions, KernelMap, fit_embedded, plan_embedded};
+pub use explain::{Curve, CurveAt, CurvePoint, Direction, Explanation, Importance, Weight};
 pub use falkon::{FalkonOptions, fit_falkon, plan_falkon};
 pub use features::FeaturePrecision;
-pub use fit::{FitOptions, Plan, Report, Tried, fit, plan, shuffled};
+pub use fit::{FitOptions, LambdaError, Plan, Report, Tried, fit, plan, shuffled};
 pub use fitted::{Intervals, Model, Prediction};
 pub use frame::{Column, Frame, Values};
 pub use images::{
@@ -56,6 +59,7 @@ pub use images::{
     plan_image_features, plan_images,
 };
 pub use method::{Chosen, Limits, Method, MethodPlan, Obstacle, auto_methods, choose_method};
+pub use metric::{Metric, MetricChoice, MetricKind, MetricReport, MetricTried};
 pub use metrics::Metrics;
 pub use net_map::{MapMethod, MapOptions, NetMap, SparseError};
 pub use pcg::{IterativeReport, KernelTiles, LambdaReport, PcgOptions, PcgPlan, fit_pcg, plan_pcg};

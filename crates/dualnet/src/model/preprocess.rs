@@ -9,6 +9,7 @@ use super::bins::Bins;
 use super::dates::looks_like_dates;
 use super::frame::{Column, Frame, Values};
 use super::invalid;
+use super::metric::Metric;
 use crate::error::Result;
 use crate::linalg::Mat;
 use serde::{Deserialize, Serialize};
@@ -83,6 +84,9 @@ pub struct Preprocess {
     dropped: Vec<(String, String)>,
     width: usize,
     factor: f64,
+    /// What is done to the encoded columns at last; an array of its own in a saved model.
+    #[serde(skip)]
+    metric: Option<Metric>,
 }
 
 impl Preprocess {
@@ -91,7 +95,7 @@ impl Preprocess {
         if frame.rows() == 0 {
             return Err(invalid("the data", "at least one row", "none", "check the file"));
         }
-        let mut this = Self { encoding, steps: Vec::new(), dropped: Vec::new(), width: 0, factor: 1.0 };
+        let mut this = Self { encoding, steps: Vec::new(), dropped: Vec::new(), width: 0, factor: 1.0, metric: None };
         for column in frame.columns() {
             match &column.values {
                 Values::Numbers(v) => this.learn_numbers(&column.name, v)?,
@@ -278,7 +282,37 @@ impl Preprocess {
         }
         out.as_mut_slice().iter_mut().for_each(|x| *x *= self.factor);
         out.as_ref().check_finite("the preprocessed input")?;
-        Ok(out)
+        match &self.metric {
+            None => Ok(out),
+            Some(metric) => metric.apply(out),
+        }
+    }
+
+    /// With a metric on the encoded columns, or without one.
+    pub(super) fn with_metric(mut self, metric: Option<Metric>) -> Self {
+        self.metric = metric;
+        self
+    }
+
+    /// The metric on the encoded columns that was learned, if one was.
+    pub fn metric(&self) -> Option<&Metric> {
+        self.metric.as_ref()
+    }
+
+    /// For each column after preprocessing the input it comes from, and its own name: `age`, `town = Rome`, `age, rank 3`.
+    pub fn columns(&self) -> Vec<(String, String)> {
+        let of = |step: &Step| -> Vec<(String, String)> {
+            match step {
+                Step::Scale { name, .. } => vec![(name.clone(), name.clone())],
+                Step::Bins { name, bins } => {
+                    (1..=bins.width()).map(|i| (name.clone(), format!("{name}, rank {i}"))).collect()
+                }
+                Step::OneHot { name, levels } => {
+                    levels.iter().map(|level| (name.clone(), format!("{name} = {level}"))).collect()
+                }
+            }
+        };
+        self.steps.iter().flat_map(of).collect()
     }
 }
 

@@ -8,6 +8,7 @@ use super::fit::Report;
 use super::fitted::{Model, Solution};
 use super::images::ImageModel;
 use super::invalid;
+use super::metric::{Metric, MetricKind};
 use super::outputs::Outputs;
 use super::preprocess::Preprocess;
 use crate::error::{Error, Result};
@@ -20,7 +21,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 /// Version of the description: 1 had exact models alone, 2 no models of images, 3 no features of kernels and no conjugate gradients,
-/// 4 no sketches by layer and no maps of sparse rows.
+/// 4 no sketches by layer, no maps of sparse rows and no metric.
 pub(super) const FORMAT: u32 = 5;
 
 /// A named array.
@@ -106,6 +107,10 @@ impl Model {
             report: self.report.clone(),
         };
         tensors.extend([vector("intercept", &self.intercept), extra]);
+        tensors.extend(self.preprocess.metric().map(|metric| {
+            let (shape, data) = metric.values();
+            Tensor { name: METRIC.into(), shape, data }
+        }));
         let json = serde_json::to_value(&description).map_err(|e| damaged("description", &e.to_string()))?;
         Ok(Parts { json, tensors })
     }
@@ -129,6 +134,7 @@ impl Model {
         let mut tensors = parts.tensors;
         let intercept = take(&mut tensors, "intercept", &[None])?.into_vec();
         let width = preprocess.width();
+        let preprocess = preprocess.with_metric(metric(width, &mut tensors)?);
         let has = |name| parts.json.get(name).is_some();
         let solution = match ["tower", "net_features", "nystrom"].into_iter().any(has) {
             false => exact(&fields, (width, intercept.len()), lambda_absolute, &mut tensors)?,
@@ -142,8 +148,27 @@ impl Model {
             // Format 1 left all rows out and did not say so.
             report.loo_rows = report.n_train;
         }
-        Ok(Self { preprocess, outputs, solution, intercept, report })
+        Ok(Self { preprocess, outputs, solution, intercept, report, left_out: None })
     }
+}
+
+/// Name of the array of a metric.
+const METRIC: &str = "metric";
+
+/// The metric on inputs of that many columns, where there is one.
+fn metric(width: usize, tensors: &mut Vec<Tensor>) -> Result<Option<Metric>> {
+    let axes = tensors.iter().find(|t| t.name == METRIC).map(|t| t.shape.len());
+    Ok(match axes {
+        None => None,
+        Some(1) => {
+            let values = take(tensors, METRIC, &[Some(width)])?;
+            Some(Metric::from_values(MetricKind::Diagonal, values))
+        }
+        Some(_) => {
+            let values = take(tensors, METRIC, &[Some(width), Some(width)])?;
+            Some(Metric::from_values(MetricKind::Full, values))
+        }
+    })
 }
 
 /// What the outputs are, and their array.

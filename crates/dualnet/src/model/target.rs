@@ -154,6 +154,14 @@ impl Target {
         Err(Error::Shape { what: "target".into(), expected, found })
     }
 
+    /// The class of each row; empty for numbers.
+    pub(super) fn codes(&self) -> &[usize] {
+        match self {
+            Target::Numbers { .. } => &[],
+            Target::Classes { codes, .. } => codes,
+        }
+    }
+
     /// Number of classes, where it has any.
     pub(super) fn classes_len(&self) -> Option<usize> {
         match self {

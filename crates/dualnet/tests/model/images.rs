@@ -213,7 +213,7 @@ fn damaged_parts_are_errors() {
         }
     }
     let damages = [
-        ("/format", json!(5)),
+        ("/format", json!(6)),
         ("/kernel", json!("both")),
         ("/net", json!({"layers": ["blur"]})),
         ("/images/positions", json!([6, 7])),

@@ -8,6 +8,7 @@ mod hostile;
 mod image_features;
 mod images;
 mod methods;
+mod metric;
 mod oracle;
 mod predict;
 mod preprocess;

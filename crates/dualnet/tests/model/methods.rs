@@ -250,7 +250,7 @@ fn damaged_models_are_refused() {
             "nystrom" => &[("/nystrom/precision", json!("f16")), ("/nystrom", json!(null))],
             _ => &[("/target/width", json!("posterior"))],
         };
-        let common = [("/net", json!({"layers": ["blur"]})), ("/kernel", json!("both")), ("/format", json!(5))];
+        let common = [("/net", json!({"layers": ["blur"]})), ("/kernel", json!("both")), ("/format", json!(6))];
         for (pointer, value) in damages.iter().chain(&common) {
             let mut parts = whole.clone();
             *parts.json.pointer_mut(pointer).unwrap() = value.clone();

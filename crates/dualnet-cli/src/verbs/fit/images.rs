@@ -4,7 +4,7 @@ use super::image_method::{ImageTask, ImageWay};
 use super::job::{Folder, Source};
 use super::load::split;
 use super::report::{Tested, metrics_json};
-use super::{Fit, MethodOption, PrecisionOption, ReadOption};
+use super::{Fit, MethodOption, MetricOption, PrecisionOption, ReadOption};
 use crate::data::Reading;
 use crate::error::{Error, Result};
 use crate::images::{self, Pictures};
@@ -90,6 +90,11 @@ impl Fit {
             }
             _ if self.job.is_some() && by_features => {
                 refuse("--job", "an exact kernel to keep", &method, "leave it out: features of images are not kept")
+            }
+            _ if matches!(self.metric, MetricOption::Full | MetricOption::Diagonal) => self.refuse_metric("a net on images"),
+            _ if self.report.is_some() => {
+                let hint = "leave it out: the page is of fits to rows";
+                refuse("--report", "a net that reads rows", "a net on images", hint)
             }
             _ => Ok(()),
         }

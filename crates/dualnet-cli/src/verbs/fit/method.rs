@@ -1,13 +1,13 @@
 //! Which way to solve a fit: as asked for, or as time and memory allow.
 
-use super::{DirectionsOption, Fit, KernelOption, MethodOption, PrecisionOption};
+use super::{DirectionsOption, Fit, KernelOption, MethodOption, MetricOption, PrecisionOption};
 use crate::error::{Error, Result};
 use crate::output;
 use crate::store;
 use crate::verbs::kernel::read_dense_net;
 use dualnet::model::{
     BundledOptions, Chosen, EmbeddedOptions, FalkonOptions, FeaturePrecision, FitOptions, KernelChoice, KernelKind,
-    KernelMap, Limits, Method, NetChoice, Obstacle, PcgOptions, auto_methods, choose_method,
+    KernelMap, Limits, Method, MetricChoice, NetChoice, Obstacle, PcgOptions, auto_methods, choose_method,
 };
 use dualnet::snnk::{BundledNet, Directions};
 
@@ -35,6 +35,7 @@ impl Fit {
     /// What was asked for, as far as it can be told without the data.
     pub(super) fn ways(&self) -> Result<Ways> {
         if BundledNet::is_meant_by(&self.net) {
+            self.refuse_metric("a bundled net")?;
             let net = BundledNet::parse(&self.net)?;
             if !matches!(self.method, MethodOption::Auto | MethodOption::Features) {
                 let hint = "take --method features, or a net such as fc-relu-2";
@@ -54,6 +55,7 @@ impl Fit {
                 net => NetChoice::Net(read_dense_net(net)?),
             },
             kernel: self.kernel_choice(),
+            metric: self.metric.into(),
             ..FitOptions::default()
         };
         let features = |map, choice| match self.features {
@@ -77,6 +79,18 @@ impl Fit {
                 Ways::One(Method::Pcg(options))
             }
         })
+    }
+
+    /// Refuses a metric that was asked for by name, where there is no kernel of a net on rows to learn it for.
+    pub(super) fn refuse_metric(&self, of: &str) -> Result<()> {
+        match self.metric {
+            MetricOption::Auto | MetricOption::None => Ok(()),
+            MetricOption::Full | MetricOption::Diagonal => {
+                let expected = format!("auto or none for {of}");
+                let found = if self.metric == MetricOption::Full { "full" } else { "diagonal" };
+                Err(Error::argument("--metric", &expected, found, "leave it out"))
+            }
+        }
     }
 
     /// Refuses options of other methods.
@@ -152,21 +166,27 @@ impl Fit {
         let limits = self.limits()?;
         let rows = shape.0;
         match ways {
-            Ways::One(method) => {
+            Ways::One(mut method) => {
+                if self.metric == MetricOption::Auto
+                    && method.plan(shape, limits.memory).map_err(Error::within(&self.data))?.obstacle(&limits).is_some()
+                {
+                    method = method.with_metric(MetricChoice::None);
+                }
                 self.check_time(&method, shape, &limits)?;
                 Ok((method, None))
             }
             Ways::Features(map, choice, precision) => {
                 let options =
                     |dim| EmbeddedOptions { choice: choice.clone(), precision, ..EmbeddedOptions::new(map, dim) };
-                let mut methods: Vec<Method> = feature_counts(rows).map(|dim| Method::Embedded(options(dim))).collect();
+                let methods: Vec<Method> = feature_counts(rows).map(|dim| Method::Embedded(options(dim))).collect();
+                let mut methods = with_and_without_metric(methods);
                 match choose_method(&methods, shape, &limits) {
                     Ok(chosen) => Ok((methods.swap_remove(chosen.at), None)),
                     Err(error) => Err(Error::within(&self.data)(error)),
                 }
             }
             Ways::Auto(choice) => {
-                let mut methods = auto_methods(&choice, default_features(rows));
+                let mut methods = with_and_without_metric(auto_methods(&choice, default_features(rows)));
                 let chosen = choose_method(&methods, shape, &limits).map_err(Error::within(&self.data))?;
                 let why = why(&methods, &chosen);
                 Ok((methods.swap_remove(chosen.at), why))
@@ -187,6 +207,15 @@ impl Fit {
     }
 }
 
+/// Each method as it is, then without the search for a metric, where it has one that nobody insists on.
+fn with_and_without_metric(methods: Vec<Method>) -> Vec<Method> {
+    let both = |method: Method| match method.metric() {
+        MetricChoice::Auto => vec![method.clone(), method.with_metric(MetricChoice::None)],
+        MetricChoice::None | MetricChoice::Full | MetricChoice::Diagonal => vec![method],
+    };
+    methods.into_iter().flat_map(both).collect()
+}
+
 /// Why a method was chosen, unless it is the first that was thought of. Of each kind the largest that was passed over stands for all.
 fn why(methods: &[Method], chosen: &Chosen) -> Option<String> {
     if chosen.at == 0 {
@@ -196,7 +225,9 @@ fn why(methods: &[Method], chosen: &Chosen) -> Option<String> {
     let mut seen: Vec<&str> = Vec::new();
     for (method, obstacle) in methods.iter().zip(&chosen.passed) {
         let name = method.name();
-        if seen.contains(&name) {
+        // A method that goes on without a metric was not passed over for its own sake.
+        let same = name == methods[chosen.at].name() && !matches!(method, Method::Embedded(_));
+        if seen.contains(&name) && !same {
             continue;
         }
         seen.push(name);
@@ -209,6 +240,7 @@ fn why(methods: &[Method], chosen: &Chosen) -> Option<String> {
         };
         let what = match method {
             Method::Embedded(options) => format!("{name} with {} features", options.dim),
+            _ if same => format!("{name} with a metric"),
             _ => name.to_string(),
         };
         reasons.push(format!("{what} needs {needs}"));

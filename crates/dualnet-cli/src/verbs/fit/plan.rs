@@ -20,6 +20,7 @@ impl Fit {
         let limit = self.common.memory();
         let MethodPlan { bytes, flops, .. } = method.plan(shape, limit)?;
         let seconds = flops / store::flops_per_second(self.common.resources()?)?;
+        let mut search = String::new();
         let (mut value, what) = match method {
             Method::Exact(options) => {
                 let plan = plan(rows, columns, outputs, options)?;
@@ -27,7 +28,13 @@ impl Fit {
                     1 => "one candidate".to_string(),
                     n => format!("{n} candidates compared on {}", output::count(plan.compared_rows, "row")),
                 };
-                (json!(plan), what)
+                let metric = plan.metric_flops / store::flops_per_second(self.common.resources()?)?;
+                let mut value = json!(plan);
+                value["metric"] = json!({"choice": options.metric, "seconds_expected": metric});
+                if plan.metric_flops > 0.0 {
+                    search = format!(", of which at most {} for a metric", output::duration(metric));
+                }
+                (value, what)
             }
             Method::Pcg(options) => {
                 let plan = plan_pcg(shape, options, limit)?;
@@ -66,7 +73,7 @@ impl Fit {
             return output::print_json(&value);
         }
         output::print(&format!(
-            "{}, {what}, {} of memory{}, about {}",
+            "{}, {what}, {} of memory{}, about {}{search}",
             output::count(rows, "row"),
             output::bytes(bytes),
             output::over_limit(bytes, limit),

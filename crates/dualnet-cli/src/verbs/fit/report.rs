@@ -1,12 +1,13 @@
 //! What `fit` prints: for people, and as JSON.
 
 use super::Fit;
-use crate::error::Result;
+use super::page::Page;
+use crate::error::{Error, Result};
 use crate::output;
 use crate::samples::listed;
 use crate::store;
 use dualnet::Resources;
-use dualnet::model::{FeatureReport, Metrics, Model, Report, Task};
+use dualnet::model::{Encoding, Explanation, FeatureReport, Frame, Metrics, Model, Report, Target, Task};
 use serde_json::{Value, json};
 use std::time::Instant;
 
@@ -18,6 +19,7 @@ impl Fit {
     pub(super) fn finish(
         &self,
         model: &Model,
+        training: Option<(&Frame, &Target)>,
         tested: Option<Tested>,
         start: Instant,
         resources: &Resources,
@@ -25,9 +27,20 @@ impl Fit {
         if let Some(path) = &self.output {
             store::save(path, model.to_parts()?)?;
         }
+        let explanation = training.and_then(|(frame, _)| self.explain(model, frame, resources));
         let seconds = start.elapsed().as_secs_f64();
+        if let (Some(path), Some((_, target))) = (&self.report, training) {
+            let (data, own, tested) = (self.data.as_path(), judged_by(model.report()), tested.as_ref());
+            Page { data, model, target, explanation: explanation.as_ref(), own, tested, seconds }.write(path)?;
+        } else if self.report.is_some() {
+            let hint = "leave it out, or read the rows into memory with --read memory";
+            return Err(Error::argument("--report", "rows in memory", "rows that stay in their file", hint));
+        }
         if self.common.json {
             let mut value = report_json(model.report());
+            if let Some(explanation) = &explanation {
+                value["explanation"] = json!(explanation);
+            }
             value["threads"] = json!(resources.threads());
             value["seconds"] = json!(seconds);
             if let Some((rows, (metrics, coverage))) = &tested {
@@ -35,10 +48,28 @@ impl Fit {
             }
             return output::print_json(&value);
         }
-        self.print(model, tested, seconds)
+        self.print(model, explanation.as_ref(), tested, seconds)
     }
 
-    fn print(&self, model: &Model, tested: Option<Tested>, seconds: f64) -> Result<()> {
+    /// What the model makes of its inputs; nothing where it has no gradients.
+    fn explain(&self, model: &Model, frame: &Frame, resources: &Resources) -> Option<Explanation> {
+        match model.explain(frame, resources) {
+            Ok(explanation) => Some(explanation),
+            Err(dualnet::Error::Unsupported { .. }) => None,
+            Err(error) => {
+                self.common.say(&format!("no explanation of the inputs: {error}"));
+                None
+            }
+        }
+    }
+
+    fn print(
+        &self,
+        model: &Model,
+        explanation: Option<&Explanation>,
+        tested: Option<Tested>,
+        seconds: f64,
+    ) -> Result<()> {
         let report = model.report();
         let mut text = String::new();
         let what = match report.task {
@@ -64,6 +95,9 @@ impl Fit {
             let (tried, rows) = (report.candidates.len(), report.compared_rows);
             text += &format!("chosen       among {tried} models by leave-one-out on {rows} rows\n");
         }
+        if report.metric.is_some() {
+            text += &format!("metric       {}\n", metric_words(report));
+        }
         text += &approximation(report);
         if let Some(jitter) = report.jitter {
             let condition = report.condition.map_or(String::new(), |c| format!(" (condition {})", output::number(c)));
@@ -73,12 +107,11 @@ impl Fit {
             );
         }
         text += &left_out(&report.dropped);
-        let own = match (&report.loo, &report.iterative) {
-            (Some(loo), _) => Some(("leave-one-out", report.loo_rows, loo)),
-            (None, Some(iterative)) => Some(("held out", iterative.holdout_rows, &iterative.holdout)),
-            (None, None) => None,
-        };
-        text += &self.closing(report.task, own, tested, seconds);
+        text += &explanation.map_or(String::new(), inputs);
+        if let Some(path) = &self.report {
+            text += &format!("\nreport in {}\n", path.display());
+        }
+        text += &self.closing(report.task, judged_by(report), tested, seconds);
         output::print(&text)
     }
 
@@ -105,6 +138,51 @@ impl Fit {
         }
         text + &format!("\n{}\n", output::duration(seconds))
     }
+}
+
+/// What a fit is judged by: name, rows and metrics.
+fn judged_by(report: &Report) -> Option<(&str, usize, &Metrics)> {
+    match (&report.loo, &report.iterative) {
+        (Some(loo), _) => Some(("leave-one-out", report.loo_rows, loo)),
+        (None, Some(iterative)) => Some(("held out", iterative.holdout_rows, &iterative.holdout)),
+        (None, None) => None,
+    }
+}
+
+/// What became of the search for a metric.
+pub(super) fn metric_words(report: &Report) -> String {
+    let Some(metric) = &report.metric else { return "none".into() };
+    let best = metric.tried.iter().min_by(|a, b| a.mse.total_cmp(&b.mse));
+    let by = |mse: f64| format!("{:+.1} %", 100.0 * (mse / metric.mse_without.max(f64::MIN_POSITIVE) - 1.0));
+    match (metric.kind, best) {
+        (Some(kind), _) => {
+            let used = metric.tried.iter().find(|t| t.kind == kind && t.steps == metric.steps);
+            let change = used.map_or(String::new(), |t| format!(", cross-validated squared error {}", by(t.mse)));
+            format!("{}, {}{change}", kind.name(), output::count(metric.steps, "step"))
+        }
+        (None, Some(best)) => {
+            let steps = output::count(best.steps, "step");
+            format!(
+                "none: the best, {} in {steps}, changes the cross-validated squared error by {}",
+                best.kind.name(),
+                by(best.mse)
+            )
+        }
+        (None, None) => "none".into(),
+    }
+}
+
+/// The most important inputs, a line each.
+fn inputs(explanation: &Explanation) -> String {
+    const MOST: usize = 8;
+    let all = &explanation.importances;
+    let mut rows = vec![vec!["input".to_string(), "importance".to_string()]];
+    rows.extend(all.iter().take(MOST).map(|one| vec![one.input.clone(), format!("{:.1} %", 100.0 * one.share)]));
+    if all.len() > MOST {
+        let rest: f64 = all.iter().skip(MOST).map(|one| one.share).sum();
+        rows.push(vec![format!("{} more", all.len() - MOST), format!("{:.1} %", 100.0 * rest)]);
+    }
+    format!("\n{}", output::table(&rows))
 }
 
 /// How near the solution is to that of the kernel itself.
@@ -154,6 +232,11 @@ pub fn metrics_json(metrics: &Metrics, coverage: Option<f64>, rows: usize) -> Va
 
 fn json_word(value: &Value) -> String {
     value.as_str().unwrap_or("").to_string()
+}
+
+/// An encoding as reports call it.
+pub(super) fn words_of(encoding: &Encoding) -> String {
+    json_word(&json!(encoding))
 }
 
 /// Heads of the columns of [`metric_row`].

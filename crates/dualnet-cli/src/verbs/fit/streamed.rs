@@ -62,7 +62,7 @@ impl Fit {
             }
             (None, None) => None,
         };
-        self.finish(&model, tested, start, resources)
+        self.finish(&model, None, tested, start, resources)
     }
 
     /// A result, or the error of reading that ended it.

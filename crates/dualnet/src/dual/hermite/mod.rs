@@ -13,6 +13,7 @@
 //! samples of equal norm share them although the last bits of their norms differ. k itself uses the variances as they are.
 
 mod coefficients;
+mod partials;
 mod plane;
 mod series;
 mod source;
@@ -20,7 +21,7 @@ mod source;
 mod tests;
 mod tile;
 
-use super::{DynDual, Image, Pair, PlaneMut, Samples, TileMut};
+use super::{DynDual, Image, Pair, Partials, PartialsMut, PlaneMut, Samples, TileMut};
 use crate::activation::{Activation, Parity};
 use crate::error::{Error, Result};
 use crate::simd::{Element, Isa};
@@ -277,6 +278,18 @@ impl DynDual for HermiteDual {
     }
     fn tile_f64(&self, isa: Isa, tile: TileMut<'_, f64>) {
         self.run(isa, tile);
+    }
+    fn slope_constants_len(&self) -> usize {
+        self.degree + 3
+    }
+    fn slope_constants(&self, p: f64, out: &mut [f64]) {
+        self.slope_terms(p, out);
+    }
+    fn partials(&self, x: Pair<f64>) -> Option<Partials<f64>> {
+        Some(self.partials_of(x))
+    }
+    fn partials_tile(&self, _: Isa, tile: PartialsMut<'_>) {
+        self.partials_tile_of(tile);
     }
     fn plane_f32(&self, isa: Isa, plane: &mut PlaneMut<'_, f32>) {
         self.run_plane(isa, plane);

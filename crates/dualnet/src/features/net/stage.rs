@@ -126,7 +126,7 @@ pub(super) fn work<T: Float>(nodes: &[Node<T>]) -> (usize, usize) {
                 (4, behind.max(CHUNK * stage.room.width()).max(stage.scratch()))
             }
             // The input, what ends of branches there are, a branch at work, and all side by side.
-            Node::Branches(branches) => {
+            Node::Branches { branches, .. } => {
                 let inner = branches.iter().map(|nodes| work(nodes)).fold((0, 0), |a, b| (a.0.max(b.0), a.1.max(b.1)));
                 (branches.len() + inner.0 + 2, branches.len() * inner.1)
             }

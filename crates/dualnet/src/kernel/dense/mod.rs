@@ -4,10 +4,12 @@
 //! (c, 1-|rho|, t); variances are kept once a sample and layer ([`prepare`]). The matrix product costs 2d flops a pair; a ReLU layer
 //! about 45 vector instructions for 16 (f32) or 8 (f64) pairs.
 
+pub mod gradient;
 pub mod input;
 pub mod passes;
 pub mod prepare;
 pub mod program;
+mod slopes;
 
 use super::{Float, Get, Grams, Kernel, Region, TILE, TileOut};
 use crate::dual::Precision;
@@ -18,6 +20,7 @@ use crate::net::Net;
 use crate::resources::Resources;
 use std::ops::Range;
 
+pub use gradient::KernelGradient;
 pub use prepare::DenseSamples;
 use program::{Node, Program};
 
@@ -75,6 +78,11 @@ impl DenseKernel {
             Precision::F32 => &self.single,
             Precision::F64 => &self.double,
         }
+    }
+
+    /// Refuses a net through which [`KernelGradient`] cannot go, by the name of the layer.
+    pub fn check_gradients(&self) -> Result<()> {
+        slopes::check(&self.double.nodes)
     }
 
     /// Columns expected of the input.

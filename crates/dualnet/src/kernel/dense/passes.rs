@@ -37,9 +37,9 @@ pub struct StripMut<'a, T> {
 /// A strip of its own, for a branch.
 #[derive(Debug, Clone)]
 pub struct Strip<T> {
-    c: Vec<T>,
+    pub(super) c: Vec<T>,
     delta: Vec<T>,
-    t: Vec<T>,
+    pub(super) t: Vec<T>,
 }
 
 impl<T: Float> Strip<T> {
@@ -80,27 +80,48 @@ pub fn dual<T: Float>(
     strip: &mut StripMut<'_, T>,
     scratch: &mut [T],
 ) {
-    let len = dual.constants_len();
-    // Row constants lie a tile apart; the dual wants them a strip apart.
-    let (block, first) = (at.row / TILE, at.row % TILE);
-    for i in 0..len {
-        let from = (block * len + i) * TILE + first;
-        scratch[i * at.count..(i + 1) * at.count].copy_from_slice(&at.rows.tables[table][from..from + at.count]);
-    }
-    let col_block = at.col / TILE * len * TILE;
+    let (rows, cols) = sides(at, dual.constants_len(), before, table, after, scratch);
+    T::apply(dual, at.isa, TileMut { c: strip.c, delta: strip.delta, t: strip.t, rows, cols });
+}
+
+/// The samples on both sides of an activation with `len` constants in a table.
+pub(super) fn sides<'a, T: Float>(
+    at: &'a Place<'_, T>,
+    len: usize,
+    before: usize,
+    table: usize,
+    after: usize,
+    scratch: &'a mut [T],
+) -> (Side<'a, T>, Side<'a, T>) {
     let rows = Side {
         p: &at.rows.stages[before].p[at.row..at.row + at.count],
         sp: at.row_sp(before),
         out_sp: at.row_sp(after),
-        constants: &scratch[..len * at.count],
+        constants: row_constants(at, &at.rows.tables[table], len, scratch),
     };
     let cols = Side {
         p: &at.cols.stages[before].p[at.col..at.col + TILE],
         sp: at.col_sp(before),
         out_sp: at.col_sp(after),
-        constants: if len == 0 { &[] } else { &at.cols.tables[table][col_block..col_block + len * TILE] },
+        constants: col_constants(at, &at.cols.tables[table], len),
     };
-    T::apply(dual, at.isa, TileMut { c: strip.c, delta: strip.delta, t: strip.t, rows, cols });
+    (rows, cols)
+}
+
+/// The `len` constants of each row of a strip from a table. There they lie a tile apart; a dual wants them a strip apart.
+pub(super) fn row_constants<'a, T: Float>(at: &Place<'_, T>, table: &[T], len: usize, scratch: &'a mut [T]) -> &'a [T] {
+    let (block, first) = (at.row / TILE, at.row % TILE);
+    for i in 0..len {
+        let from = (block * len + i) * TILE + first;
+        scratch[i * at.count..(i + 1) * at.count].copy_from_slice(&table[from..from + at.count]);
+    }
+    &scratch[..len * at.count]
+}
+
+/// The same of the columns.
+pub(super) fn col_constants<'a, T>(at: &Place<'_, T>, table: &'a [T], len: usize) -> &'a [T] {
+    let block = at.col / TILE * len * TILE;
+    if len == 0 { &[] } else { &table[block..block + len * TILE] }
 }
 
 /// Dense layer.

@@ -175,3 +175,16 @@ impl Program {
         Ok(Node::Join { join, branches, after: self.stage() })
     }
 }
+
+impl Node {
+    /// Stage behind it.
+    pub fn after(&self) -> usize {
+        match self {
+            Node::Affine { after, .. }
+            | Node::Dual { after, .. }
+            | Node::LayerNorm { after, .. }
+            | Node::Dropout { after, .. }
+            | Node::Join { after, .. } => *after,
+        }
+    }
+}

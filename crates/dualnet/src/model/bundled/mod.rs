@@ -61,7 +61,20 @@ fn prepare(batches: &mut dyn Batches, options: &BundledOptions, resources: &Reso
     let map = embedding.draw(&InputShape::vector(x.cols()), resources)?;
     let (lambdas, compared_rows) = (options.lambdas.clone(), choose::COMPARED_ROWS.min(x.rows()));
     let preprocess = chosen.preprocess;
-    let prepared =
-        Prepared { rows, sample, units, preprocess, x, embedding, map, lambdas, named, features, tried, compared_rows };
+    let prepared = Prepared {
+        rows,
+        sample,
+        units,
+        preprocess,
+        x,
+        embedding,
+        map,
+        lambdas,
+        named,
+        features,
+        tried,
+        compared_rows,
+        metric: None,
+    };
     Ok(prepared)
 }

@@ -74,7 +74,7 @@ impl EmbeddedFit {
         let units = units(&sample.target)?;
         let compared = sample.some(options.choice.compared(rows));
         let data = (&sample.frame, &sample.target);
-        let Choice { candidate, preprocess, tried, compared_rows, .. } =
+        let Choice { candidate, preprocess, tried, compared_rows, metric, .. } =
             choose(data, &compared, &options.choice, &units, resources)?;
         let x = preprocess.apply(&sample.frame)?;
         let Mapped { embedding, map, landmarks, rank } =
@@ -105,6 +105,7 @@ impl EmbeddedFit {
             features,
             tried,
             compared_rows,
+            metric,
         };
         Ok(Self { prepared, error })
     }

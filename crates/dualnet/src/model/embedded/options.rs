@@ -4,7 +4,7 @@ use crate::error::Result;
 use crate::model::candidates::candidates;
 use crate::model::features::FeaturePrecision;
 use crate::model::fit::{FitOptions, pair_flops, path_bytes, path_flops};
-use crate::model::{invalid, primal};
+use crate::model::{invalid, metric, primal};
 
 /// Features of which kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,6 +98,7 @@ pub fn plan_embedded(rows: usize, columns: usize, outputs: usize, options: &Embe
     let compared = choice.compared(rows);
     let comparing = tried.len() as f64 * path_flops(compared, outputs, choice.lambdas.len());
     let pair = pair_flops(&tried, columns);
+    let comparing = comparing + metric::flops((compared, columns, outputs), pair, choice);
     let (drawn, map) = match options.map {
         // A projection goes through a Hadamard transform of a quarter of the features for every such quarter.
         KernelMap::Random => (32 * dim as u64 * wide, n * m * (16.0 + 4.0 * m.log2())),

@@ -5,7 +5,7 @@ use crate::kernel::{DenseKernel, Float, Get};
 use crate::model::candidates::candidates;
 use crate::model::features::FeaturePrecision;
 use crate::model::fit::{FitOptions, pair_flops, path_bytes, path_flops};
-use crate::model::invalid;
+use crate::model::{invalid, metric};
 use crate::resources::Resources;
 use crate::ridge::iterative::{EarlyStop, KeptTriangle, NystromPreconditioner, OnTheFly};
 use serde::{Deserialize, Serialize};
@@ -134,6 +134,8 @@ fn plan<T: Float>(
     };
     let (n, c, k, narrow) = (rows as f64, outputs as f64, landmarks as f64, wide as f64 / 8.0);
     let comparing = tried.len() as f64 * path_flops(choice.compared(rows), outputs, choice.lambdas.len());
+    let pair = pair_flops(&tried, columns);
+    let comparing = comparing + metric::flops((choice.compared(rows), columns, outputs), pair, choice);
     let values = n * n / 2.0 * pair_flops(&tried, columns) * narrow;
     let product = 2.0 * n * n * c * narrow * KEPT_SLOWNESS;
     let matrix = match tiles {

@@ -22,6 +22,7 @@ use super::features::{FeaturePrecision, Features, Map};
 use super::fit::{Report, Tried};
 use super::fitted::{Model, Solution};
 use super::invalid;
+use super::metric::MetricReport;
 use super::outputs::Outputs;
 use super::preprocess::Preprocess;
 use super::units::Unit;
@@ -95,6 +96,8 @@ pub(super) struct Prepared {
     pub features: FeatureReport,
     pub tried: Vec<Tried>,
     pub compared_rows: usize,
+    /// What became of the search for a metric, which `preprocess` then has.
+    pub metric: Option<MetricReport>,
 }
 
 /// How the report calls the model.
@@ -133,6 +136,8 @@ impl Prepared {
             degrees_of_freedom: Some(point.degrees_of_freedom),
             condition: None,
             jitter: point.jitter.map(|j| j.added),
+            path: Vec::new(),
+            metric: self.metric,
             candidates: self.tried,
             compared_rows: self.compared_rows,
             dropped: self.preprocess.dropped().to_vec(),
@@ -143,7 +148,7 @@ impl Prepared {
         let lambda_absolute = point.lambda_absolute;
         let features = Features { embedding: self.embedding, map: self.map, theta, lambda_absolute };
         let solution = Solution::Features(Box::new(features));
-        Ok(Model { preprocess: self.preprocess, outputs, solution, intercept, report })
+        Ok(Model { preprocess: self.preprocess, outputs, solution, intercept, report, left_out: None })
     }
 }
 

@@ -1,0 +1,116 @@
+//! Learning which inputs matter: a metric on the inputs from the gradients of the fitted function, solved again (the recursive feature
+//! machine of Radhakrishnan, Beaglehole, Pandit and Belkin, 2024).
+//!
+//! With f fitted at its best lambda, G = (1/n) sum_i sum_k grad f_k(x_i) grad f_k(x_i)^T says how much each direction of the input moves
+//! the outputs. Inputs become M^(1/2) x, and the kernel is solved for again; at most [`STEPS`] times:
+//!
+//! - full: M = G^(1/2) d / tr G^(1/2);
+//! - diagonal: M = diag(sqrt G_jj) d / sum_j sqrt G_jj.
+//!
+//! The square root matters: M = G collapses to a direction or two within two steps. Whether a metric helps is asked of 3-fold
+//! cross-validation ([`gate`]), never of leave-one-out: the metric has seen the targets of the rows left out, so that their error
+//! falls while that of new rows rises.
+
+mod gate;
+mod learn;
+mod transform;
+
+pub(super) use gate::flops;
+pub(super) use learn::{Task, learn};
+pub use transform::Metric;
+
+use serde::{Deserialize, Serialize};
+
+/// Most steps.
+pub const STEPS: usize = 3;
+
+/// Rows that cross-validation takes, drawn at random beyond.
+pub(super) const GATE_ROWS: usize = 1200;
+
+/// Rows that a metric is learned from, drawn at random beyond: a kernel matrix and its decomposition for each step.
+pub(super) const LEARN_ROWS: usize = 3000;
+
+/// Below so many rows `auto` takes no step: a fold would judge by some ten rows.
+const LEAST_ROWS: usize = 40;
+
+/// Widest inputs that a full metric is learned for: it takes 9 d^3 operations a step, and d^2 numbers in the model.
+pub(super) const WIDEST: usize = 1024;
+
+/// A metric is used if the error of cross-validation is below this share of that without it.
+const GAIN: f64 = 0.98;
+
+/// Whether to learn a metric.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MetricChoice {
+    /// No.
+    #[default]
+    None,
+    /// Full or diagonal, if cross-validation finds that it lowers the error by more than 2 %.
+    Auto,
+    /// Full, with the number of steps that cross-validation finds best, at least one.
+    Full,
+    /// Diagonal, likewise.
+    Diagonal,
+}
+
+/// The shape of a metric.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MetricKind {
+    /// A d x d matrix: directions.
+    Full,
+    /// One number an input.
+    Diagonal,
+}
+
+impl MetricKind {
+    /// `full` or `diagonal`.
+    pub fn name(self) -> &'static str {
+        match self {
+            MetricKind::Full => "full",
+            MetricKind::Diagonal => "diagonal",
+        }
+    }
+}
+
+impl MetricChoice {
+    /// The shapes to be compared for inputs of `width` columns.
+    pub(super) fn kinds(self, width: usize) -> Vec<MetricKind> {
+        match self {
+            MetricChoice::None => Vec::new(),
+            MetricChoice::Auto if width > WIDEST => vec![MetricKind::Diagonal],
+            MetricChoice::Auto => vec![MetricKind::Full, MetricKind::Diagonal],
+            MetricChoice::Full => vec![MetricKind::Full],
+            MetricChoice::Diagonal => vec![MetricKind::Diagonal],
+        }
+    }
+}
+
+/// What became of the search for a metric.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MetricReport {
+    /// The shape used; `None`: the inputs stay as they are.
+    pub kind: Option<MetricKind>,
+    /// Steps taken.
+    pub steps: usize,
+    /// Rows of the cross-validation.
+    pub gate_rows: usize,
+    /// Its mean squared error without a step: over all outputs, of numbers in units of their variance.
+    pub mse_without: f64,
+    /// The same for each shape and number of steps.
+    pub tried: Vec<MetricTried>,
+    /// Rows that the metric was learned from; 0 without one.
+    pub learned_rows: usize,
+}
+
+/// The cross-validation of one shape and number of steps.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MetricTried {
+    /// Shape.
+    pub kind: MetricKind,
+    /// Steps.
+    pub steps: usize,
+    /// Mean squared error.
+    pub mse: f64,
+}

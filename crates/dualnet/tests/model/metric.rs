@@ -1,0 +1,196 @@
+//! Metrics that are learned: where they help, where they must not be taken, and what a model makes of its inputs.
+
+use crate::data::one;
+use dualnet::error::Error;
+use dualnet::model::{
+    Column, Encoding, FitOptions, Frame, KernelChoice, KernelKind, MetricChoice, MetricKind, Model, NetChoice,
+    Prediction, Target, Values, fit,
+};
+use dualnet::net::Net;
+use dualnet::random::{Draws, Purpose};
+use dualnet::{Mat, Resources};
+
+fn options(metric: MetricChoice) -> FitOptions {
+    let net = Net::from_json(r#"{"b_std":1,"layers":["dense","relu","dense","relu","dense"]}"#).unwrap();
+    FitOptions {
+        net: NetChoice::Net(net),
+        kernel: KernelChoice::Kind(KernelKind::Ntk),
+        encodings: vec![Encoding::Plain],
+        metric,
+        ..FitOptions::default()
+    }
+}
+
+fn normals(rows: usize, cols: usize, seed: u64) -> Mat<f64> {
+    let mut draws = Draws::new(seed, Purpose(40), 0);
+    Mat::from_fn(rows, cols, |_, _| draws.normal())
+}
+
+/// Numbers that follow few of many columns.
+fn planted(n: usize, seed: u64) -> (Frame, Target) {
+    let x = normals(n, 20, seed);
+    let noise = normals(n, 1, seed ^ 99);
+    let values = Mat::from_fn(n, 1, |i, _| (2.0 * x[(i, 3)]).sin() + x[(i, 7)] * x[(i, 7)] / 2.0 + 0.1 * noise[(i, 0)]);
+    (Frame::from_matrix(x.as_ref()).unwrap(), Target::Numbers { names: vec!["y".into()], values })
+}
+
+fn r2(model: &Model, (frame, target): &(Frame, Target)) -> f64 {
+    model.evaluate(frame, target, &one()).unwrap().0.r2.unwrap()
+}
+
+#[test]
+fn few_of_many_columns_are_found() {
+    let (train, test) = (planted(300, 1), planted(200, 2));
+    let with = |metric| fit(&train.0, &train.1, &options(metric), &one()).unwrap();
+    let [none, auto, full, diagonal] =
+        [MetricChoice::None, MetricChoice::Auto, MetricChoice::Full, MetricChoice::Diagonal].map(with);
+    let scores = [&none, &auto, &full, &diagonal].map(|model| r2(model, &test));
+    assert!(scores[0] < 0.7 && scores[1..].iter().all(|s| *s > 0.9), "{scores:?}");
+    assert_eq!(none.report().metric, None);
+    let report = auto.report().metric.as_ref().unwrap();
+    assert!(report.kind.is_some() && report.steps > 0 && report.tried.len() == 6 && report.gate_rows == 300);
+    let kinds = [&full, &diagonal].map(|model| model.report().metric.as_ref().unwrap().kind);
+    assert_eq!(kinds, [Some(MetricKind::Full), Some(MetricKind::Diagonal)]);
+
+    let found = auto.explain(&train.0, &one()).unwrap();
+    let first: Vec<&str> = found.importances.iter().take(2).map(|i| i.input.as_str()).collect();
+    assert!(first.contains(&"x3") && first.contains(&"x7"), "{:?}", found.importances);
+    assert!(found.importances[..2].iter().map(|i| i.share).sum::<f64>() > 0.9);
+    assert!((found.importances.iter().map(|i| i.share).sum::<f64>() - 1.0).abs() < 1e-12);
+    // Along x3 the prediction is a sine: up and down again.
+    let curve = found.curves.iter().find(|c| c.input == "x3").unwrap();
+    let values: Vec<f64> = curve.points.iter().map(|p| p.outputs[0]).collect();
+    let (low, high) = values.iter().fold((f64::MAX, f64::MIN), |(a, b), v| (a.min(*v), b.max(*v)));
+    assert!(high - low > 1.5, "{values:?}");
+}
+
+#[test]
+fn the_metric_is_saved_and_has_the_same_bits_for_any_number_of_threads() {
+    let (frame, target) = planted(120, 3);
+    for metric in [MetricChoice::Full, MetricChoice::Diagonal] {
+        let with = |threads| fit(&frame, &target, &options(metric), &Resources::new(threads).unwrap()).unwrap();
+        let (model, other) = (with(1), with(3));
+        let parts = model.to_parts().unwrap();
+        assert_eq!(parts, other.to_parts().unwrap());
+        assert_eq!(parts.json["format"], 5);
+        assert!(parts.tensors.iter().any(|t| t.name == "metric"));
+        let again = Model::from_parts(parts.clone(), &one()).unwrap();
+        let predict = |model: &Model, frame: &Frame| model.predict(frame, Some(0.8), &one()).unwrap();
+        assert_eq!(predict(&again, &frame), predict(&model, &frame));
+        // A row alone has the bits it has among others.
+        let (Prediction::Numbers { values: alone, .. }, Prediction::Numbers { values: all, .. }) =
+            (predict(&model, &frame.select(&[77])), predict(&model, &frame))
+        else {
+            unreachable!()
+        };
+        assert_eq!(alone[(0, 0)].to_bits(), all[(77, 0)].to_bits());
+        let mut damaged = parts;
+        let array = damaged.tensors.iter_mut().find(|t| t.name == "metric").unwrap();
+        array.shape[0] -= 1;
+        assert!(Model::from_parts(damaged, &one()).unwrap_err().to_string().contains("metric"));
+    }
+}
+
+/// Gradients of the whole model, through encoding and metric, against differences.
+#[test]
+fn gradients_of_models_agree_with_differences() {
+    let (frame, target) = planted(120, 4);
+    for metric in [MetricChoice::None, MetricChoice::Full, MetricChoice::Diagonal] {
+        let model = fit(&frame, &target, &options(metric), &one()).unwrap();
+        let some = frame.select(&[5, 60]);
+        let gradients = model.gradients(&some, &one()).unwrap();
+        let value = |column: usize, row: usize, step: f64| {
+            let columns = some.columns().iter().enumerate().map(|(j, c)| {
+                let Values::Numbers(v) = &c.values else { unreachable!() };
+                let moved = v.iter().enumerate().map(|(i, x)| x + if (i, j) == (row, column) { step } else { 0.0 });
+                Column { name: c.name.clone(), values: Values::Numbers(moved.collect()) }
+            });
+            let moved = Frame::new(columns.collect()).unwrap();
+            let Prediction::Numbers { values, .. } = model.predict(&moved, None, &one()).unwrap() else {
+                unreachable!()
+            };
+            values[(row, 0)]
+        };
+        for column in [3, 7, 11] {
+            let Values::Numbers(all) = &frame.columns()[column].values else { unreachable!() };
+            let n = all.len() as f64;
+            let mean = all.iter().sum::<f64>() / n;
+            let deviation = (all.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / n).sqrt();
+            for row in 0..2 {
+                let h = 1e-4;
+                let slope = (value(column, row, h) - value(column, row, -h)) / (2.0 * h);
+                // The encoded column is (x - mean)/deviation, but for a factor near 1 that is common to all columns.
+                let ours = gradients[0][(row, column)] / deviation;
+                assert!(
+                    (ours - slope).abs() < 0.03 * slope.abs().max(0.1),
+                    "{metric:?} {column} {row}: {ours} {slope}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn shuffled_targets_give_no_input_importance() {
+    for seed in 0..20 {
+        let x = normals(150, 10, seed);
+        let values = normals(150, 1, seed + 1000);
+        let frame = Frame::from_matrix(x.as_ref()).unwrap();
+        let target = Target::Numbers { names: vec!["y".into()], values };
+        let model = fit(&frame, &target, &options(MetricChoice::Auto), &one()).unwrap();
+        let found = model.explain(&frame, &one()).unwrap().importances;
+        let median = (found[4].share + found[5].share) / 2.0;
+        assert!(found[0].share < 3.0 * median.max(1e-300), "seed {seed}: {found:?}");
+    }
+}
+
+#[test]
+fn columns_of_noise_cost_little_with_a_metric() {
+    let widened = |(frame, target): (Frame, Target), seed: u64| {
+        let noise = Frame::from_matrix(normals(frame.rows(), 10, seed).as_ref()).unwrap();
+        let named = |c: &Column| Column { name: format!("noise {}", c.name), values: c.values.clone() };
+        let columns = frame.columns()[..8].iter().cloned().chain(noise.columns().iter().map(named)).collect();
+        (Frame::new(columns).unwrap(), target)
+    };
+    let narrow = |(frame, target): (Frame, Target)| (Frame::new(frame.columns()[..8].to_vec()).unwrap(), target);
+    let score = |train: &(Frame, Target), test: &(Frame, Target), metric| {
+        r2(&fit(&train.0, &train.1, &options(metric), &one()).unwrap(), test)
+    };
+    let (clean, noisy) = (
+        (narrow(planted(300, 5)), narrow(planted(200, 6))),
+        (widened(planted(300, 5), 7), widened(planted(200, 6), 8)),
+    );
+    let falls = [MetricChoice::None, MetricChoice::Auto]
+        .map(|metric| score(&clean.0, &clean.1, metric) - score(&noisy.0, &noisy.1, metric));
+    assert!(falls[0] > 0.1 && falls[1] < 0.02, "{falls:?}");
+}
+
+#[test]
+fn words_count_as_one_input() {
+    let n = 90;
+    let x = normals(n, 1, 9);
+    let words: Vec<String> = (0..n).map(|i| ["red", "green", "blue"][i % 3].to_string()).collect();
+    let values = Mat::from_fn(n, 1, |i, _| (i % 3) as f64 + 0.05 * x[(i, 0)]);
+    let columns = vec![
+        Column { name: "x".into(), values: Values::Numbers(x.into_vec()) },
+        Column { name: "colour".into(), values: Values::Words(words) },
+    ];
+    let (frame, target) = (Frame::new(columns).unwrap(), Target::Numbers { names: vec!["y".into()], values });
+    let model = fit(&frame, &target, &options(MetricChoice::None), &one()).unwrap();
+    let found = model.explain(&frame, &one()).unwrap();
+    assert_eq!(found.importances.len(), 2);
+    assert!(found.importances[0].input == "colour" && found.importances[0].share > 0.9, "{:?}", found.importances);
+    let curve = &found.curves[0];
+    assert_eq!(curve.points.len(), 3);
+    assert!(found.directions[0].weights[0].column.starts_with("colour = "));
+    assert!(matches!(model.left_out().unwrap(), Some(Prediction::Numbers { values, .. }) if values.rows() == n));
+}
+
+#[test]
+fn few_rows_take_no_step_unless_told_to() {
+    let (frame, target) = planted(30, 10);
+    let model = fit(&frame, &target, &options(MetricChoice::Auto), &one()).unwrap();
+    assert_eq!(model.report().metric, None);
+    let error = fit(&frame, &target, &options(MetricChoice::Full), &one()).unwrap_err();
+    assert!(matches!(error, Error::Invalid { .. }) && error.to_string().contains("at least 40"), "{error}");
+}
