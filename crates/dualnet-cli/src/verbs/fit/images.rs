@@ -91,7 +91,9 @@ impl Fit {
             _ if self.job.is_some() && by_features => {
                 refuse("--job", "an exact kernel to keep", &method, "leave it out: features of images are not kept")
             }
-            _ if matches!(self.metric, MetricOption::Full | MetricOption::Diagonal) => self.refuse_metric("a net on images"),
+            _ if matches!(self.metric, MetricOption::Full | MetricOption::Diagonal) => {
+                self.refuse_metric("a net on images")
+            }
             _ if self.report.is_some() => {
                 let hint = "leave it out: the page is of fits to rows";
                 refuse("--report", "a net that reads rows", "a net on images", hint)

@@ -5,7 +5,7 @@ use super::product::Product;
 use super::rows::Room;
 use super::series_table::SeriesTable;
 use super::size::{Size, is_local, parts};
-use super::sketch::{self, Sketched, Sketching};
+use super::sketch::{Sketched, Sketching};
 use super::spread::{Signed, Spread, Windows, power_of_two};
 use super::stage::{Combine, End, From, Local, Node, Stage};
 use super::weights::Weights;
