@@ -154,12 +154,13 @@ def draw(options):
         axes[1, column].set_xlabel("columns / statistical dimension")
     for axis in axes.flat:
         powers(axis, TIMES)
-        powers(axis, [1, 1.1, 1.5, 2, 3, 5, 10], "y")
-        axis.set_ylim(0.93, 12)
+        powers(axis, [1.1, 1.5, 2, 3, 5, 10], "y")
+    for axis, top in zip(axes[:, 0], (8, 3.5)):
+        axis.set_ylim(0.93, top)
     axes[0, 0].set_ylabel("ridge risk over the exact one")
     axes[1, 0].set_ylabel("test error over the exact one")
     for k, (method, (color, _)) in enumerate(styles.items()):
-        label(axes[0, -1], 8, 9 / 1.35**k, method, color, xytext=(0, 0), ha="right")
+        label(axes[0, -1], 8, 6.5 / 1.25**k, method, color, xytext=(0, 0), ha="right")
     save(figure, options.out)
 
 
