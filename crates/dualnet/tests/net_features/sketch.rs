@@ -40,7 +40,8 @@ fn net(name: &str, depth: usize) -> String {
 fn largest(name: &str) -> f64 {
     match name {
         "sin" | "cos" => 3.0,
-        "gaussian" | "gabor" => 5.0,
+        "gaussian" => 5.0,
+        "gabor" => 2.0,
         _ => 10.0,
     }
 }
@@ -122,7 +123,6 @@ fn chosen_degrees_give_the_exact_kernel() {
         for kind in KINDS {
             let case = Case::dense(&net(name, 2), &x, kind);
             let error = case.error(&case.options(4096).sketched(None), 2);
-            println!("{name} {kind:?} {error}");
             assert!(error < 0.2, "{name} {kind:?}: {error}");
         }
     }
@@ -144,7 +144,6 @@ fn layers_over_positions() {
             let x = rows(5, image.width(), 2.0, 20.0);
             let case = Case { net: Net::parse(&net).unwrap(), shape: image.clone(), x, kind };
             let [few, many] = [128, 2048].map(|dim| case.error(&case.options(dim).sketched(Some(10)), 2));
-            println!("{net} {kind:?} {few} {many}");
             assert!(many < 0.3, "{net}, {kind:?}: {many}");
             assert!(few / many > 1.5, "{net}, {kind:?}: {few} and {many}");
         }
@@ -163,12 +162,12 @@ fn products_of_branches() {
     ] {
         for kind in KINDS {
             let case = Case::dense(net, &x, kind);
-            for options in [case.options(256), case.options(256).sketched(Some(12))] {
+            for options in [case.options(128), case.options(128).sketched(Some(12))] {
                 let many = NetFeatureOptions { dim: 4096, ..options };
-                let (few, many) = (case.error(&options, 4), case.error(&many, 4));
-                println!("{net} {kind:?} {few} {many}");
+                // One factor common to all entries is most of the error: a single number a seed.
+                let (few, many) = (case.error(&options, 6), case.error(&many, 6));
                 assert!(many < 0.15, "{net} {options:?}: {many}");
-                assert!(few / many > 2.0, "{net} {options:?}: {few} and {many}");
+                assert!(few / many > 1.8, "{net} {options:?}: {few} and {many}");
             }
         }
     }

@@ -23,8 +23,9 @@ use std::sync::Arc;
 const NONE: f64 = 1e-9;
 /// Variances around the one that is expected at which shares are looked at, as factors.
 const AROUND: [f64; 5] = [0.0625, 0.25, 1.0, 4.0, 16.0];
-/// Fewest and most features of the nodes inside the trees of powers.
-const INNER: (usize, usize) = (64, 4096);
+/// Fewest and most features of the nodes inside the trees of powers: their errors add up over the levels, so that they need some times as many
+/// as the roots.
+const INNER: (usize, usize) = (256, 4096);
 /// The most of the variance that may belong to degrees beyond the series.
 const MOST_BEYOND: f64 = 0.5;
 
@@ -124,7 +125,7 @@ impl<T: Float> Sketched<T> {
         let phi = weights.u.len();
         let all: Vec<Power> = parts.iter().map(|part| Power { degree: part.degree, width: part.width }).collect();
         let widest = all.iter().map(|power| power.width).max().unwrap_or(0);
-        let inner = widest.next_power_of_two().clamp(INNER.0, INNER.1);
+        let inner = (4 * widest.min(INNER.1)).next_power_of_two().clamp(INNER.0, INNER.1);
         let powers = match all.is_empty() {
             true => None,
             false => {
