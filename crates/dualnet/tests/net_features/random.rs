@@ -2,11 +2,12 @@
 
 use super::case::{Case, rows};
 use dualnet::conformance::feature_map;
-use dualnet::features::{NetFeatureOptions, NetFeatures, transform};
+use dualnet::features::{FlipFeatures, NetFeatureOptions, NetFeatures, transform};
 use dualnet::kernel::{InputShape, KernelKind};
 use dualnet::net::Net;
 use dualnet::transform::ProjectionKind;
 use dualnet::{Error, Mat, Resources};
+use std::sync::Arc;
 
 const SMOOTH: [&str; 13] =
     ["relu", "erf", "gelu", "sin", "cos", "gaussian", "abs", "tanh", "silu", "elu", "softplus", "gabor", "rbf"];
@@ -126,6 +127,29 @@ fn maps_conform() {
             assert_eq!(feature_map::check(&map, x.as_ref()), Ok(()));
         }
     }
+}
+
+/// The mean over flips: maps conform, and products are those of the mean kernel, to rounding where nothing is random.
+#[test]
+fn means_over_flips_conform() {
+    let (resources, shape) = (Resources::new(1).unwrap(), InputShape::image(4, 4, 1));
+    let net = Net::parse("layers = ['conv', 'relu', 'flatten', 'dense']").unwrap();
+    let options = NetFeatureOptions::new(KernelKind::Ntk, 60);
+    let x = rows(9, 16, 0.1, 10.0);
+    let map = Arc::new(NetFeatures::<f64>::draw(&net, &shape, &options, &resources).unwrap());
+    let mean = FlipFeatures::new(map.clone(), &shape).unwrap();
+    assert_eq!(feature_map::check(&mean, x.as_ref()), Ok(()));
+    let turned = Mat::from_fn(9, 16, |i, j| x[(i, j / 4 * 4 + 3 - j % 4)]);
+    let [plain, flips] = [&x, &turned].map(|x| transform(map.as_ref(), x.as_ref(), &resources).unwrap());
+    let found = transform(&mean, x.as_ref(), &resources).unwrap();
+    let same = transform(&mean, turned.as_ref(), &resources).unwrap();
+    for at in (0..9).flat_map(|i| (0..60).map(move |j| (i, j))) {
+        let expected = 0.5 * (plain[at] + flips[at]);
+        let size = plain[at].abs() + flips[at].abs() + 1e-300;
+        assert!((found[at] - expected).abs() < 1e-14 * size && (same[at] - expected).abs() < 1e-14 * size);
+    }
+    let error = FlipFeatures::new(map, &InputShape::sequence(16, 1)).unwrap_err().to_string();
+    assert!(error.contains("samples to flip"), "{error}");
 }
 
 /// Single precision costs no accuracy beside the error of the features.
