@@ -14,6 +14,9 @@ pub enum Error {
     /// From reading or writing.
     #[error("{0}")]
     Data(#[from] dualnet_io::Error),
+    /// From pretrained encoders.
+    #[error("{0}")]
+    Encoder(#[from] dualnet_nn::Error),
     /// Writing to standard output.
     #[error("standard output: {0}")]
     Output(#[from] std::io::Error),

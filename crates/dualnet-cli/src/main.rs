@@ -10,6 +10,7 @@ mod output;
 mod samples;
 mod store;
 mod streamed;
+mod texts;
 mod value;
 mod verbs;
 
@@ -31,6 +32,8 @@ enum Verb {
     Evaluate(verbs::evaluate::Evaluate),
     Kernel(verbs::kernel::Kernel),
     Features(verbs::features::Features),
+    Embed(verbs::embed::Embed),
+    Compress(verbs::compress::Compress),
     Activations(verbs::activations::Activations),
     Doctor(verbs::doctor::Doctor),
 }
@@ -42,6 +45,8 @@ fn main() -> ExitCode {
         Verb::Evaluate(verb) => verb.run(),
         Verb::Kernel(verb) => verb.run(),
         Verb::Features(verb) => verb.run(),
+        Verb::Embed(verb) => verb.run(),
+        Verb::Compress(verb) => verb.run(),
         Verb::Activations(verb) => verb.run(),
         Verb::Doctor(verb) => verb.run(),
     };

@@ -109,7 +109,7 @@ fn exact(value: i128, lost: &mut Option<i128>) -> f64 {
 }
 
 /// IEEE 754 binary16 to binary32, exact.
-fn half(bits: u16) -> f32 {
+pub(crate) fn half(bits: u16) -> f32 {
     let sign = if bits >> 15 == 1 { -1.0 } else { 1.0 };
     let (exponent, fraction) = (i32::from(bits >> 10 & 0x1f), f32::from(bits & 0x3ff));
     sign * match exponent {

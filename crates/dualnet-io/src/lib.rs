@@ -38,6 +38,7 @@ mod sets;
 pub mod sparse;
 pub mod stream;
 pub mod table;
+pub mod tensor_file;
 pub mod write;
 
 pub use array::{Array, Data, Elements, ElementsMut, FloatKind};

@@ -7,6 +7,7 @@ use crate::element::{Element, Number, Order, Payload};
 use crate::error::{Error, Result};
 use crate::folder::{Existing, write_folder};
 use crate::input::{Input, Length};
+use crate::tensor_file;
 use crate::{Array, Data, Elements};
 use safetensors::tensor::{Dtype, Metadata, TensorInfo};
 use serde_json::Value;
@@ -138,40 +139,7 @@ fn hash(input: &Input) -> Result<String> {
 /// Reads an array file. The header is checked whole (offsets contiguous, sizes those of the shapes) before any tensor.
 pub(crate) fn read_tensors(input: &Input) -> Result<BTreeMap<String, Array>> {
     let path = input.path();
-    let (file, size) = input.file()?;
-    let mut reader = io::BufReader::with_capacity(1 << 16, file);
-    let damaged = |found: String| {
-        let hint = "the file is damaged: restore it from a copy";
-        Error::malformed(path, "the header", "a safetensors header", found, hint)
-    };
-    let truncated = |at: &str, expected: u64, missing: u64| Error::Truncated {
-        file: path.into(),
-        at: at.into(),
-        expected,
-        missing,
-    };
-    if size < 8 {
-        return Err(truncated("the header", 8, 8 - size));
-    }
-    let mut length = [0; 8];
-    reader.read_exact(&mut length).map_err(|e| Error::read(path, "read", &e))?;
-    let length = u64::from_le_bytes(length);
-    if length > MAX_JSON {
-        return Err(damaged(format!("a header of {length} bytes")));
-    }
-    if length > size - 8 {
-        return Err(truncated("the header", length, length - (size - 8)));
-    }
-    let mut header = vec![0; length as usize];
-    reader.read_exact(&mut header).map_err(|e| Error::read(path, "read", &e))?;
-    let metadata: Metadata = serde_json::from_slice(&header).map_err(|e| damaged(e.to_string()))?;
-    let (expected, found) = (metadata.data_len() as u64, size - 8 - length);
-    if found < expected {
-        return Err(truncated("the tensors", expected, expected - found));
-    }
-    if found > expected {
-        return Err(damaged(format!("tensors of {expected} bytes and {found} bytes of values")));
-    }
+    let (mut reader, metadata, _) = tensor_file::read_header(input)?;
     let mut tensors = BTreeMap::new();
     for name in metadata.offset_keys() {
         let Some(info) = metadata.info(&name) else { continue };

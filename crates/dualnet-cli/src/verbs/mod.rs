@@ -1,7 +1,9 @@
 //! One verb a file.
 
 pub mod activations;
+pub mod compress;
 pub mod doctor;
+pub mod embed;
 pub mod evaluate;
 pub mod features;
 pub mod fit;

@@ -1,0 +1,74 @@
+//! `dualnet embed` and `dualnet compress`, on tiny encoders.
+
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use common::*;
+use std::path::{Path, PathBuf};
+
+fn tiny(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../dualnet-nn/tests/tiny").join(name)
+}
+
+fn texts(count: usize) -> String {
+    let words = ["the", "film", "is", "good", "bad", "very", "not", "scene", "music", "story", "dull"];
+    let line = |i: usize| (0..4 + i % 7).map(|j| words[(i * 5 + j * (2 + i / 11)) % 11]).collect::<Vec<_>>().join(" ");
+    (0..count).map(|i| line(i) + "\n").collect()
+}
+
+fn npy_of(place: &Place, name: &str) -> (Vec<usize>, Vec<f64>) {
+    let array = dualnet_io::npy::read(&place.path(name), 1 << 20).unwrap();
+    (array.shape.clone(), array.into_f64())
+}
+
+#[test]
+fn embeds_and_compresses() {
+    let place = Place::new();
+    place.put("texts.txt", texts(200));
+    let model = tiny("bert");
+    let model = model.display();
+    let all = place.json(&format!("embed {model} --texts texts.txt -o e.npy"));
+    assert_eq!((&all["texts"], &all["dimension"], &all["cut"]), (&200.into(), &20.into(), &0.into()));
+    let (shape, original) = npy_of(&place, "e.npy");
+    assert_eq!(shape, [200, 20]);
+
+    let before = std::fs::read(tiny("bert").join("model.safetensors")).unwrap();
+    let plan = place.json(&format!("compress {model} --texts texts.txt --hidden 12 --dry-run"));
+    assert_eq!((&plan["texts"], &plan["steps_local"]), (&200.into(), &150.into()));
+    let line = format!("compress {model} --texts texts.txt --hidden 12 --distill-steps 20 -o small");
+    let report = place.json(&line);
+    assert_eq!((&report["layers"][1]["hidden"], &report["texts_apart"]), (&serde_json::json!([28, 12]), &10.into()));
+    assert_eq!(before, std::fs::read(tiny("bert").join("model.safetensors")).unwrap());
+    place.ok("embed small --texts texts.txt -o small.npy");
+    let (_, own) = npy_of(&place, "small.npy");
+    let cosine = original.iter().zip(&own).map(|(a, b)| a * b).sum::<f64>() / 200.0;
+    let said = report["distilled"]["cosine"].as_f64().unwrap();
+    assert!((cosine - said).abs() < 0.05, "{cosine} on all texts, {said} on those kept apart");
+    place.fails(&line, &["-o", "a name that is free"]);
+}
+
+#[test]
+fn what_cannot_be_done_is_said() {
+    let place = Place::new();
+    place.put("texts.txt", texts(30));
+    place.put("empty.txt", "");
+    place.put("blank.txt", "\n \n\n");
+    place.put("latin.txt", b"film\nd\xe9j\xe0\n");
+    let model = tiny("distilbert");
+    let model = model.display();
+    let fails = |rest: &str, parts: &[&str]| place.fails(&format!("compress {model} -o out {rest}"), parts);
+    fails("--texts empty.txt --ratio 0.5", &["empty.txt", "an empty file"]);
+    fails("--texts blank.txt --ratio 0.5", &["at least 20 texts", "found 0"]);
+    fails("--texts latin.txt --ratio 0.5", &["latin.txt", "UTF-8", "line 2"]);
+    fails("--texts texts.txt --ratio 0.5 --steps none,local", &["--steps", "none alone"]);
+    fails("--texts texts.txt --ratio 1.5", &["ratio", "1.5"]);
+    fails("--texts texts.txt --ratio 0.5 --max-tokens 25", &["--max-tokens", "at most 24"]);
+    place.fails("embed nowhere --texts texts.txt -o e.npy", &["nowhere", "config.json"]);
+    let svd = place.run(&format!("compress {model} -o out --texts texts.txt --ratio 0.5 --method svd"));
+    assert!(svd.code == 2 && svd.err.contains("neurons, prune, relu, drop-layers"), "{}", svd.err);
+    assert!(!place.path("out").exists() && !place.path("e.npy").exists());
+
+    let done = place.ok(&format!("embed {model} --texts texts.txt --max-tokens 5 -o e.npy"));
+    assert!(done.err.contains("longer than 5 tokens"), "{}", done.err);
+}

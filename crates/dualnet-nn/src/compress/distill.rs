@@ -1,0 +1,156 @@
+//! Steps of Adam on all replaced nets together, towards the last hidden states and the embeddings of the original.
+
+use super::{Method, Plan};
+use crate::adam::{Adam, Rate};
+use crate::batch::{Batch, groups};
+use crate::embedder::Embedder;
+use crate::encoder::Encoder;
+use crate::error::Result;
+use crate::pool::{Pooling, cosine};
+use crate::tokenize::Tokens;
+use dualnet::{Mat, Resources};
+
+/// Tokens of a step, about.
+const TOKENS: usize = 1024;
+/// Decay of the moments.
+const BETAS: (f64, f64) = (0.9, 0.999);
+/// The largest rate, the steps up to it, and the share of it at the end.
+const PEAK: (f64, usize, f64) = (4e-4, 20, 0.05);
+
+/// Takes `steps` steps, going through the texts as often as that needs.
+pub(super) fn distill(
+    embedder: &Embedder,
+    encoder: &mut Encoder,
+    plan: &Plan,
+    texts: &Tokens,
+    steps: usize,
+    resources: &Resources,
+) -> Result<()> {
+    let layers = learning(encoder, plan);
+    let lowest = layers.first().copied().unwrap_or(0);
+    let groups = groups(texts.texts.iter().map(Vec::len), TOKENS);
+    let rate = Rate { peak: PEAK.0, warm_up: PEAK.1.min(steps / 4), steps, end: PEAK.2 };
+    let mut adam = Adam::new(rate, BETAS);
+    for (step, group) in groups.iter().cycle().take(steps).enumerate() {
+        resources.check("distillation")?;
+        resources.progress.update("distillation", step as u64, steps as u64);
+        let batch = Batch::new(texts.texts[group.clone()].iter().map(Vec::as_slice))?;
+        let target = embedder.encoder.forward(&batch, resources)?;
+        let (own, traces) = encoder.trace(&batch, lowest, resources)?;
+        encoder.check_finite(&own, &batch)?;
+        let (_, gradient) = loss(&own, &target, &batch, embedder.pooling);
+        let gradients = encoder.gradients(&traces, gradient, &batch, resources)?;
+        let wanted: Vec<_> =
+            (lowest..).zip(gradients).filter(|(layer, _)| layers.contains(layer)).map(|(_, gradient)| gradient).collect();
+        let nets = encoder.layers.iter_mut().enumerate().filter(|(layer, _)| layers.contains(layer));
+        adam.step(nets.map(|(_, layer)| &mut layer.ffn), &wanted);
+    }
+    resources.progress.update("distillation", 1, 1);
+    Ok(())
+}
+
+/// The layers that learn: those that were narrowed, or all that are left.
+fn learning(encoder: &Encoder, plan: &Plan) -> Vec<usize> {
+    match plan.method {
+        Method::DropLayers => (0..encoder.layers.len()).collect(),
+        _ => plan.layers.clone(),
+    }
+}
+
+/// |own - target|^2 / |target|^2 over all tokens, plus the mean of 1 - cosine over pooled texts; and its gradient by `own`.
+pub(super) fn loss(own: &Mat<f32>, target: &Mat<f32>, batch: &Batch, pooling: Pooling) -> (f64, Mat<f32>) {
+    let mut gradient = Mat::zeros(own.rows(), own.cols());
+    let used = batch.tokens() * own.cols();
+    let (a, b) = (&own.as_slice()[..used], &target.as_slice()[..used]);
+    let size = b.iter().map(|b| f64::from(*b).powi(2)).sum::<f64>().max(f64::MIN_POSITIVE);
+    let mut error = 0.0;
+    for ((g, a), b) in gradient.as_mut_slice().iter_mut().zip(a).zip(b) {
+        let difference = f64::from(*a) - f64::from(*b);
+        error += difference * difference;
+        *g = (2.0 * difference / size) as f32;
+    }
+    let [own, target] = [own, target].map(|x| pooling.pool(x, batch));
+    let mut pooled = Mat::zeros(batch.texts(), own.cols());
+    let texts = batch.texts().max(1) as f64;
+    let mut angles = 0.0;
+    for text in 0..batch.texts() {
+        let (a, b) = (own.row(text), target.row(text));
+        let length = |x: &[f32]| x.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt().max(f64::MIN_POSITIVE);
+        let (cosine, size, other) = (cosine(a, b), length(a), length(b));
+        angles += (1.0 - cosine) / texts;
+        for ((g, a), b) in pooled.row_mut(text).iter_mut().zip(a).zip(b) {
+            *g = ((cosine * f64::from(*a) / size - f64::from(*b) / other) / (size * texts)) as f32;
+        }
+    }
+    pooling.back(&pooled, batch, &mut gradient);
+    (error / size + angles, gradient)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ffn::Ffn;
+    use dualnet::random::{Draws, Purpose};
+    use std::path::Path;
+
+    fn tiny(name: &str) -> Result<Encoder> {
+        Ok(Encoder::load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tiny").join(name))?.0)
+    }
+
+    /// Along random directions through the parameters of all nets: attention, norms, pooling and loss all take part.
+    #[test]
+    fn gradients_are_differences() -> Result<()> {
+        let resources = Resources::new(2)?;
+        for (name, pooling, lowest) in [("bert", Pooling::Mean, 0), ("mpnet", Pooling::Cls, 0), ("roberta", Pooling::Mean, 1)] {
+            let original = tiny(name)?;
+            let texts: [&[u32]; 3] = [&[2, 5, 7, 8, 9, 3], &[2, 12, 6, 18, 22, 11, 10, 14, 19, 3], &[2, 3]];
+            let batch = Batch::new(texts)?;
+            let target = original.forward(&batch, &resources)?;
+            let mut draws = Draws::new(1, Purpose::PROBE, 0);
+            let mut encoder = original.clone();
+            shift(&mut encoder, &direction(&original, 0, &mut draws), 0.05);
+            let (own, traces) = encoder.trace(&batch, lowest, &resources)?;
+            assert_eq!(own.as_slice(), encoder.forward(&batch, &resources)?.as_slice(), "one description, the same bits");
+            let (_, gradient) = loss(&own, &target, &batch, pooling);
+            let gradients = encoder.gradients(&traces, gradient, &batch, &resources)?;
+            for _ in 0..4 {
+                let along = direction(&encoder, lowest, &mut draws);
+                let expected: f64 = gradients
+                    .iter()
+                    .flat_map(|g| g.tensors())
+                    .zip(along.iter().skip(4 * lowest))
+                    .flat_map(|(g, a)| g.iter().zip(a))
+                    .map(|(g, a)| f64::from(g * a))
+                    .sum();
+                let at = |by: f32| -> Result<f64> {
+                    let mut moved = encoder.clone();
+                    shift(&mut moved, &along, by);
+                    Ok(loss(&moved.forward(&batch, &resources)?, &target, &batch, pooling).0)
+                };
+                let h = 2e-3;
+                let difference = (at(h)? - at(-h)?) / f64::from(2.0 * h);
+                assert!((difference - expected).abs() < 0.01 * expected.abs() + 2e-3, "{name}: {difference} {expected}");
+            }
+        }
+        Ok(())
+    }
+
+    /// Normal numbers for each parameter of all nets, zero below layer `lowest`.
+    fn direction(encoder: &Encoder, lowest: usize, draws: &mut Draws) -> Vec<Vec<f32>> {
+        let mut all = Vec::new();
+        for (i, layer) in encoder.layers.iter().enumerate() {
+            let factor = if i < lowest { 0.0 } else { 1.0 };
+            for tensor in layer.ffn.clone().tensors_mut() {
+                all.push(tensor.iter().map(|_| factor * draws.normal() as f32).collect());
+            }
+        }
+        all
+    }
+
+    fn shift(encoder: &mut Encoder, along: &[Vec<f32>], by: f32) {
+        let nets = encoder.layers.iter_mut().map(|layer| &mut layer.ffn);
+        for (tensor, along) in nets.flat_map(Ffn::tensors_mut).zip(along) {
+            tensor.iter_mut().zip(along).for_each(|(x, a)| *x += by * a);
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! Narrower feed-forward nets for a pretrained encoder, from unlabeled texts.
+//!
+//! A feed-forward net W2 phi(W1 x + b1) + b2 is a sum of features phi(g x + h). Layer by layer, some features are kept (or drawn), and the
+//! map from them to the output is solved for by ridge regression against what the original computes there, corrected for the drift of
+//! the layers already replaced. Then, if asked for, steps of Adam: on each layer by itself before the next one, and on all together against
+//! the last hidden states and the embeddings of the original. No labels anywhere.
+
+mod calibrate;
+mod distill;
+mod fit;
+mod local;
+mod report;
+mod save;
+mod select;
+
+pub use report::{LayerReport, Quality, Report};
+pub use save::{REPORT, save};
+
+use crate::batch::groups;
+use crate::embedder::Embedder;
+use crate::encoder::Encoder;
+use crate::error::{Error, Result};
+use crate::tokenize::Tokens;
+use dualnet::Resources;
+use dualnet::random::{Draws, Purpose};
+use std::time::Instant;
+
+/// The order of the texts.
+const ORDER: Purpose = Purpose::ROWS;
+/// One text in so many is kept apart, to judge.
+const APART: usize = 20;
+/// Most texts that are kept apart.
+const MOST_APART: usize = 500;
+
+/// How a net becomes narrower.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    /// Neurons of the original, chosen one by one so that the refitted output loses least; weights from them to the output solved for.
+    Neurons,
+    /// The neurons that move the output most, by deviation times length of their column; no refit but for the means.
+    Prune,
+    /// Random features max(g x, 0) in place of neurons (ReLU-SNNK, bundled); weights to the output solved for. All layers only.
+    Relu,
+    /// Whole layers are left out, evenly; the nets that stay keep their width.
+    DropLayers,
+}
+
+/// How narrow.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Size {
+    /// This share of the hidden width (of the layers, for [`Method::DropLayers`]).
+    Ratio(f64),
+    /// This hidden width.
+    Hidden(usize),
+}
+
+/// Steps of Adam; 0: none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Steps {
+    /// For each layer by itself.
+    pub local: usize,
+    /// For all layers together.
+    pub distill: usize,
+}
+
+impl Steps {
+    /// Steps on each layer that served well on sentence encoders.
+    pub const LOCAL: usize = 150;
+    /// Likewise on all together.
+    pub const DISTILL: usize = 250;
+}
+
+/// What to do.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Options {
+    /// How.
+    pub method: Method,
+    /// How narrow.
+    pub size: Size,
+    /// Which layers, from 0; `None`: all.
+    pub layers: Option<Vec<usize>>,
+    /// Steps of Adam.
+    pub steps: Steps,
+    /// Most tokens that layers are fitted on; distillation takes what it needs.
+    pub tokens: usize,
+}
+
+/// A smaller encoder, and what is known of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Compressed {
+    /// The encoder.
+    pub encoder: Encoder,
+    /// Figures of each layer and of the whole.
+    pub report: Report,
+    /// Which layers of the original it has, in order.
+    pub kept: Vec<usize>,
+}
+
+/// Makes the encoder of `embedder` smaller from texts given as tokens. The same options, texts and seed give the same bits for any number
+/// of threads.
+///
+/// # Errors
+/// Fewer than 20 texts; a size, layers or a combination that make no sense; numbers that leave the range; interruption; memory: the
+/// states of all calibration tokens, four times d numbers each.
+pub fn compress(embedder: &Embedder, texts: &Tokens, options: &Options, resources: &Resources) -> Result<Compressed> {
+    let plan = Plan::new(&embedder.encoder, options)?;
+    let (apart, rest) = split(texts, resources)?;
+    let start = Instant::now();
+    let mut fitted = match options.method {
+        Method::DropLayers => fit::Fitted::dropped(&embedder.encoder, &plan.layers),
+        _ => fit::fit(&embedder.encoder, &take(&rest, options.tokens), &plan, options, resources)?,
+    };
+    let seconds_fit = start.elapsed().as_secs_f64();
+    let fit_quality = report::quality(embedder, &fitted.encoder, &apart, resources)?;
+    let start = Instant::now();
+    if options.steps.distill > 0 {
+        distill::distill(embedder, &mut fitted.encoder, &plan, &rest, options.steps.distill, resources)?;
+    }
+    let distilled = match options.steps.distill {
+        0 => None,
+        _ => Some(report::quality(embedder, &fitted.encoder, &apart, resources)?),
+    };
+    let report = Report {
+        layers: fitted.layers,
+        parameters: [&embedder.encoder, &fitted.encoder].map(report::parameters),
+        fit: fit_quality,
+        distilled,
+        tokens_fit: fitted.tokens,
+        texts_apart: apart.texts.len(),
+        seconds_fit,
+        seconds_distill: start.elapsed().as_secs_f64(),
+    };
+    Ok(Compressed { encoder: fitted.encoder, report, kept: fitted.kept })
+}
+
+/// What the options mean for this encoder.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Plan {
+    /// The layers that change, or, where layers are dropped, those that stay.
+    layers: Vec<usize>,
+    /// The new width of each of them.
+    widths: Vec<usize>,
+    method: Method,
+}
+
+impl Plan {
+    fn new(encoder: &Encoder, options: &Options) -> Result<Self> {
+        let count = encoder.layers.len();
+        if let Size::Ratio(ratio) = options.size
+            && !(ratio > 0.0 && ratio <= 1.0)
+        {
+            return Err(Error::invalid("ratio", "a share above 0 and at most 1", ratio.to_string(), "try 0.25"));
+        }
+        let mut layers = options.layers.clone().unwrap_or_else(|| (0..count).collect());
+        layers.sort_unstable();
+        layers.dedup();
+        if layers.is_empty() || layers.last().is_some_and(|l| *l >= count) {
+            let expected = format!("numbers from 0 to {}", count - 1);
+            let found = if layers.is_empty() { "none".into() } else { format!("{layers:?}") };
+            return Err(Error::invalid("layers", expected, found, "leave the option out for all layers"));
+        }
+        if options.method == Method::Relu && layers.len() < count {
+            let hint = "the activation is one for all layers of a folder: leave --layers out";
+            return Err(Error::invalid("layers", "all, for random features", format!("{layers:?}"), hint));
+        }
+        if options.method == Method::DropLayers {
+            return Self::dropping(count, encoder, options);
+        }
+        let narrow = |layer: &usize| {
+            let width = encoder.layers[*layer].ffn.width();
+            let wanted = match options.size {
+                Size::Hidden(m) => m,
+                // Whole registers, whatever the ratio.
+                Size::Ratio(ratio) => ((width as f64 * ratio / 16.0).round() as usize * 16).clamp(1, width),
+            };
+            if (1..=width).contains(&wanted) {
+                return Ok(wanted);
+            }
+            let hint = "a net can only become narrower";
+            Err(Error::invalid("hidden width", format!("from 1 to {width}"), wanted.to_string(), hint))
+        };
+        let widths = layers.iter().map(narrow).collect::<Result<_>>()?;
+        Ok(Self { layers, widths, method: options.method })
+    }
+
+    /// Evenly, and always the last one.
+    fn dropping(count: usize, encoder: &Encoder, options: &Options) -> Result<Self> {
+        let (Size::Ratio(ratio), None) = (options.size, &options.layers) else {
+            let hint = "a ratio says how many stay: 0.5 for every other layer";
+            return Err(Error::invalid("dropping layers", "a ratio alone", "a width or layers", hint));
+        };
+        let keep = ((count as f64 * ratio).round() as usize).clamp(1, count);
+        let layers: Vec<usize> = (1..=keep).map(|i| i * count / keep - 1).collect();
+        let widths = layers.iter().map(|l| encoder.layers[*l].ffn.width()).collect();
+        Ok(Self { layers, widths, method: options.method })
+    }
+}
+
+/// Texts to judge by, and the others, shuffled.
+fn split(texts: &Tokens, resources: &Resources) -> Result<(Tokens, Tokens)> {
+    if texts.texts.len() < APART {
+        let expected = format!("at least {APART} texts");
+        let hint = "one text a line; some thousands of sentences like those to be embedded serve well";
+        return Err(Error::invalid("texts", expected, texts.texts.len().to_string(), hint));
+    }
+    let mut draws = Draws::new(resources.seed, ORDER, 0);
+    let mut order: Vec<usize> = (0..texts.texts.len()).collect();
+    for i in (1..order.len()).rev() {
+        order.swap(i, draws.below(i + 1));
+    }
+    let apart = (order.len() / APART).min(MOST_APART);
+    let some = |part: &[usize]| Tokens { texts: part.iter().map(|i| texts.texts[*i].clone()).collect(), cut: 0 };
+    Ok((some(&order[..apart]), some(&order[apart..])))
+}
+
+/// The first texts, of at most about so many tokens.
+fn take(texts: &Tokens, tokens: usize) -> Tokens {
+    let first = groups(texts.texts.iter().map(Vec::len), tokens).into_iter().next().unwrap_or(0..0);
+    Tokens { texts: texts.texts[first].to_vec(), cut: 0 }
+}

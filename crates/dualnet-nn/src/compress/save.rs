@@ -1,0 +1,156 @@
+//! A smaller encoder as a folder of the standard format: the original's files with the nets replaced.
+
+use super::{Compressed, Method};
+use crate::config::{CONFIG, Family, WIDTHS, read_object};
+use crate::error::{Error, Result};
+use crate::names::{self, Part};
+use crate::weights::{INDEX, SINGLE, Weights};
+use crate::{Config, Ffn};
+use dualnet_io::folder::{Existing, write_folder};
+use dualnet_io::tensor_file::{self, Entry, TensorFile};
+use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::Path;
+
+/// The figures of a compression, in the folder it wrote.
+pub const REPORT: &str = "compress.json";
+/// Weights in any format: those of the original must not lie beside the new ones.
+const WEIGHTS: [&str; 9] = ["safetensors", "bin", "onnx", "onnx_data", "h5", "msgpack", "pt", "ot", "xml"];
+/// How deep folders are copied.
+const DEPTH: usize = 4;
+
+/// Writes `compressed`, made of the encoder in the folder `from`, to the new folder `to`: all files but weights are copied, `config.json` gets
+/// the new sizes, all tensors but those of replaced nets keep their names, types and bytes. The folder appears whole or not at all.
+///
+/// Where all nets have one width, `transformers` loads the folder. Else `config.json` has the key `intermediate_sizes`, which this crate alone
+/// understands.
+///
+/// # Errors
+/// `to` exists; `from` changed since it was loaded; what the file system refuses.
+pub fn save(from: &Path, to: &Path, compressed: &Compressed, method: Method) -> Result<()> {
+    let (config, weights) = (Config::read(from)?, Weights::open(from)?);
+    let json = new_config(from, &config, compressed, method)?;
+    let nets = replaced(&config, &weights, compressed, method);
+    let entries = entries(&config, &weights, compressed, &nets);
+    let report = serde_json::to_value(&compressed.report).unwrap_or(Value::Null);
+    write_folder(to, Existing::Refuse, |folder| {
+        if let Err(e) = copy(from, folder, DEPTH) {
+            return Err(dualnet_io::Error::Write {
+                file: to.into(),
+                action: "copy the original's files to",
+                reason: e.to_string(),
+                hint: "check the original's folder and the disk".into(),
+            });
+        }
+        tensor_file::write(&folder.join(SINGLE), &entries)?;
+        for (name, value) in [(CONFIG, &json), (REPORT, &report)] {
+            dualnet_io::atomic::write(&folder.join(name), |file| {
+                serde_json::to_writer_pretty(&mut *file, value)?;
+                file.write_all(b"\n")
+            })?;
+        }
+        Ok(())
+    })
+    .map_err(Error::from)
+}
+
+fn new_config(from: &Path, config: &Config, compressed: &Compressed, method: Method) -> Result<Value> {
+    let mut json = read_object(&from.join(CONFIG))?;
+    let widths: Vec<usize> = compressed.encoder.layers.iter().map(|l| l.ffn.width()).collect();
+    let distil = config.family == Family::DistilBert;
+    let (width_key, count_key, activation_key) = match distil {
+        true => ("hidden_dim", "n_layers", "activation"),
+        false => ("intermediate_size", "num_hidden_layers", "hidden_act"),
+    };
+    json.insert(count_key.into(), json!(widths.len()));
+    json.remove(WIDTHS);
+    match widths.first() {
+        Some(first) if widths.iter().all(|w| w == first) => set(&mut json, width_key, json!(first)),
+        _ => set(&mut json, WIDTHS, json!(widths)),
+    }
+    if method == Method::Relu {
+        set(&mut json, activation_key, json!("relu"));
+    }
+    Ok(Value::Object(json))
+}
+
+fn set(json: &mut Map<String, Value>, key: &str, value: Value) {
+    json.insert(key.into(), value);
+}
+
+/// The new values of tensors, by their full names in the original: shape and values.
+type Replaced<'a> = BTreeMap<String, (Vec<usize>, &'a [f32])>;
+
+fn replaced<'a>(config: &Config, weights: &Weights, compressed: &'a Compressed, method: Method) -> Replaced<'a> {
+    let mut tensors = Replaced::new();
+    for (layer, old) in compressed.encoder.layers.iter().zip(&compressed.kept) {
+        let changed = compressed.report.layers.iter().any(|report| report.layer == *old);
+        // Distillation changes the nets of layers that stay, too.
+        if !(changed || method == Method::DropLayers) {
+            continue;
+        }
+        let Ffn { up, down, .. } = &layer.ffn;
+        for (map, part) in [(up, Part::Up), (down, Part::Down)] {
+            let name = weights.full_name(&names::name(config.family, *old, part));
+            let shape = vec![map.outputs(), map.inputs()];
+            tensors.insert(format!("{name}.bias"), (vec![map.outputs()], map.bias.as_slice()));
+            tensors.insert(format!("{name}.weight"), (shape, map.weight.as_slice()));
+        }
+    }
+    tensors
+}
+
+/// One tensor of the new file.
+struct Piece<'a> {
+    name: String,
+    old: &'a str,
+    file: &'a TensorFile,
+}
+
+fn entries<'a>(
+    config: &Config,
+    weights: &'a Weights,
+    compressed: &Compressed,
+    replaced: &'a Replaced<'a>,
+) -> Vec<Entry<'a>> {
+    let prefix = weights.full_name(names::layers(config.family));
+    let place = |old: usize| compressed.kept.iter().position(|kept| *kept == old);
+    let pieces = weights.all().filter_map(|(old, file)| {
+        let numbered = old.strip_prefix(&prefix).and_then(|rest| rest.split_once('.'));
+        let name = match numbered.and_then(|(number, rest)| Some((number.parse::<usize>().ok()?, rest))) {
+            Some((layer, rest)) => format!("{prefix}{}.{rest}", place(layer)?),
+            None => old.to_string(),
+        };
+        Some(Piece { name, old, file })
+    });
+    pieces
+        .map(|piece| match replaced.get(piece.old) {
+            Some((shape, values)) => Entry::values(piece.name, shape, values),
+            None => Entry::copy(piece.name, piece.file, piece.old),
+        })
+        .collect()
+}
+
+/// Copies the files of a folder but for weights, configuration and hidden files.
+fn copy(from: &Path, to: &Path, depth: usize) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
+        let (name, path) = (entry.file_name(), entry.path());
+        let weights = path.extension().is_some_and(|e| WEIGHTS.iter().any(|w| e.eq_ignore_ascii_case(w)));
+        let hidden = name.as_encoded_bytes().starts_with(b".");
+        let own = [CONFIG, INDEX, REPORT].iter().any(|own| name == *own);
+        if weights || hidden || own {
+            continue;
+        }
+        // Links as in the caches of model hubs are followed.
+        let metadata = std::fs::metadata(&path)?;
+        if metadata.is_file() {
+            std::fs::copy(&path, to.join(&name))?;
+        } else if metadata.is_dir() && depth > 0 {
+            std::fs::create_dir(to.join(&name))?;
+            copy(&path, &to.join(&name), depth - 1)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,79 @@
+//! Texts to vectors: tokenizer, encoder, pooling, length one.
+
+use crate::batch::{Batch, groups};
+use crate::config::Config;
+use crate::encoder::Encoder;
+use crate::error::Result;
+use crate::pool::{Pooling, normalise};
+use crate::tokenize::{Tokenizer, Tokens};
+use dualnet::{Mat, Resources};
+use std::path::Path;
+
+/// Tokens that go through the encoder at a time: enough to fill all threads, few enough to stay in the cache.
+pub const BATCH: usize = 4096;
+
+/// A pretrained encoder with all that turns texts into vectors.
+#[derive(Debug)]
+pub struct Embedder {
+    /// The encoder.
+    pub encoder: Encoder,
+    /// The tokenizer.
+    pub tokenizer: Tokenizer,
+    /// The pooling.
+    pub pooling: Pooling,
+    /// Its configuration as it was loaded.
+    pub config: Config,
+}
+
+/// What became of some texts.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Embeddings {
+    /// A row of length one for each text.
+    pub values: Mat<f32>,
+    /// Tokens of all texts.
+    pub tokens: usize,
+    /// How many texts were longer than the limit and have lost their ends.
+    pub cut: usize,
+}
+
+impl Embedder {
+    /// Loads a folder as `transformers` and sentence-transformers save them: `config.json`, `model.safetensors` (or shards with their
+    /// index), `tokenizer.json`, and `1_Pooling/config.json` if there is one.
+    ///
+    /// # Errors
+    /// What of it is missing, damaged, or of an architecture that is not known here.
+    pub fn load(folder: &Path) -> Result<Self> {
+        let (encoder, config) = Encoder::load(folder)?;
+        let tokenizer = Tokenizer::open(folder, config.longest())?;
+        Ok(Self { encoder, tokenizer, pooling: Pooling::of_folder(folder)?, config })
+    }
+
+    /// Embeds texts. A text gives the same bits alone as among others.
+    ///
+    /// # Errors
+    /// As [`Tokenizer::encode`] and [`Encoder::forward`]; interruption.
+    pub fn embed<S: AsRef<str> + Sync>(&self, texts: &[S], resources: &Resources) -> Result<Embeddings> {
+        let tokens = self.tokenizer.encode(texts, resources)?;
+        let values = self.embed_tokens(&tokens, resources)?;
+        Ok(Embeddings { values, tokens: tokens.count(), cut: tokens.cut })
+    }
+
+    /// Embeds texts that are tokens already.
+    ///
+    /// # Errors
+    /// As [`Encoder::forward`].
+    pub fn embed_tokens(&self, tokens: &Tokens, resources: &Resources) -> Result<Mat<f32>> {
+        let total = tokens.count() as u64;
+        let mut values = Vec::with_capacity(tokens.texts.len() * self.encoder.hidden());
+        let mut done = 0;
+        for group in groups(tokens.texts.iter().map(Vec::len), BATCH) {
+            let batch = Batch::new(tokens.texts[group].iter().map(Vec::as_slice))?;
+            let mut rows = self.pooling.pool(&self.encoder.forward(&batch, resources)?, &batch);
+            normalise(&mut rows);
+            values.extend(rows.into_vec());
+            done += batch.tokens() as u64;
+            resources.progress.update("tokens", done, total);
+        }
+        Ok(Mat::from_vec(tokens.texts.len(), self.encoder.hidden(), values)?)
+    }
+}

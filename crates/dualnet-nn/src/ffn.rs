@@ -1,0 +1,163 @@
+//! The feed-forward net of a layer: W2 phi(W1 x + b1) + b2.
+
+use crate::TILE;
+use crate::activation::Activation;
+use crate::error::{Error, Result};
+use crate::linear::Linear;
+use dualnet::linalg::{Update, gemm_tn_parallel};
+use dualnet::simd::Isa;
+use dualnet::{Mat, Resources};
+use rayon::prelude::*;
+
+/// A feed-forward net with one hidden layer, of any width.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ffn {
+    /// W1 (m, d) and b1.
+    pub up: Linear,
+    /// phi.
+    pub activation: Activation,
+    /// W2 (d, m) and b2.
+    pub down: Linear,
+}
+
+impl Ffn {
+    /// A net of two maps.
+    ///
+    /// # Errors
+    /// Maps that do not fit together.
+    pub fn new(up: Linear, activation: Activation, down: Linear) -> Result<Self> {
+        let (expected, found) = ((up.outputs(), up.inputs()), (down.inputs(), down.outputs()));
+        if expected != found {
+            let hint = "the second map takes what the first one gives, back to the first one's input";
+            return Err(Error::invalid("second map", format!("{expected:?}"), format!("{found:?}"), hint));
+        }
+        Ok(Self { up, activation, down })
+    }
+
+    /// The hidden width m.
+    pub fn width(&self) -> usize {
+        self.up.outputs()
+    }
+
+    /// Numbers in it.
+    pub fn parameters(&self) -> usize {
+        self.up.parameters() + self.down.parameters()
+    }
+
+    /// One tile: `pre = x W1^T + b1`, `act = phi(pre)`, `z = x + act W2^T + b2`.
+    pub(crate) fn tile(&self, x: &[f32], pre: &mut [f32], act: &mut [f32], z: &mut [f32], isa: Isa) -> Result<()> {
+        self.up.tile(x, pre)?;
+        self.activation.apply(pre, act, isa);
+        self.down.tile_onto(x, act, z)
+    }
+
+    /// `phi(X W1^T + b1)` of whole tiles of rows.
+    pub(crate) fn hidden(&self, x: &Mat<f32>, resources: &Resources) -> Result<Mat<f32>> {
+        let mut act = Mat::zeros(x.rows(), self.width());
+        let (m, d) = (TILE * self.width(), TILE * self.up.inputs());
+        resources.install(|| {
+            let tiles = act.as_mut_slice().par_chunks_mut(m).zip(x.as_slice().par_chunks(d));
+            tiles.try_for_each_init(
+                || vec![0.0; m],
+                |pre, (act, x)| {
+                    self.up.tile(x, pre)?;
+                    self.activation.apply(pre, act, resources.isa);
+                    Ok(())
+                },
+            )
+        })
+        .map(|()| act)
+    }
+
+    /// `X + phi(X W1^T + b1) W2^T + b2` of whole tiles of rows.
+    pub(crate) fn residual(&self, x: &Mat<f32>, resources: &Resources) -> Result<Mat<f32>> {
+        let mut z = Mat::zeros(x.rows(), x.cols());
+        let (m, d) = (TILE * self.width(), TILE * x.cols());
+        resources.install(|| {
+            let tiles = z.as_mut_slice().par_chunks_mut(d).zip(x.as_slice().par_chunks(d));
+            tiles.try_for_each_init(
+                || (vec![0.0; m], vec![0.0; m]),
+                |(pre, act), (z, x)| self.tile(x, pre, act, z, resources.isa),
+            )
+        })
+        .map(|()| z)
+    }
+
+    /// The parts of [`Self::tile`] of whole tiles of rows: `pre`, `act`, and the sum.
+    pub(crate) fn traced(&self, x: &Mat<f32>, resources: &Resources) -> Result<[Mat<f32>; 3]> {
+        let (rows, width) = (x.rows(), self.width());
+        let [mut pre, mut act, mut z] = [width, width, x.cols()].map(|cols| Mat::zeros(rows, cols));
+        let (m, d) = (TILE * width, TILE * x.cols());
+        resources.install(|| {
+            let hidden = pre.as_mut_slice().par_chunks_mut(m).zip(act.as_mut_slice().par_chunks_mut(m));
+            let outer = z.as_mut_slice().par_chunks_mut(d).zip(x.as_slice().par_chunks(d));
+            hidden.zip(outer).try_for_each(|((pre, act), (z, x))| self.tile(x, pre, act, z, resources.isa))
+        })?;
+        Ok([pre, act, z])
+    }
+
+    /// The gradients by the parameters, and by `x` if `dx` (filled with that of the residual) is given, from `dz`, the gradient by the sum.
+    pub(crate) fn back(
+        &self,
+        x: &Mat<f32>,
+        pre: &Mat<f32>,
+        act: &Mat<f32>,
+        dz: &Mat<f32>,
+        dx: Option<&mut Mat<f32>>,
+        resources: &Resources,
+    ) -> Result<FfnGradient> {
+        let mut dpre = Mat::zeros(pre.rows(), pre.cols());
+        let (m, d) = (TILE * self.width(), TILE * x.cols());
+        resources.install(|| {
+            let tiles = dpre.as_mut_slice().par_chunks_mut(m).zip(dz.as_slice().par_chunks(d));
+            tiles.zip(pre.as_slice().par_chunks(m)).try_for_each(|((dpre, dz), pre)| {
+                self.down.tile_back(Update::Replace, dz, dpre)?;
+                self.activation.chain(pre, dpre, resources.isa);
+                Ok::<_, Error>(())
+            })?;
+            if let Some(dx) = dx {
+                let tiles = dx.as_mut_slice().par_chunks_mut(d).zip(dpre.as_slice().par_chunks(m));
+                tiles.try_for_each(|(dx, dpre)| self.up.tile_back(Update::Add, dpre, dx))?;
+            }
+            Ok::<_, Error>(())
+        })?;
+        let mut gradient = FfnGradient {
+            up: Linear { weight: Mat::zeros(self.width(), x.cols()), bias: column_sums(&dpre) },
+            down: Linear { weight: Mat::zeros(x.cols(), self.width()), bias: column_sums(dz) },
+        };
+        let (up, down) = (gradient.up.weight.as_mut(), gradient.down.weight.as_mut());
+        gemm_tn_parallel(resources, up, Update::Replace, 1.0, dpre.as_ref(), x.as_ref())?;
+        gemm_tn_parallel(resources, down, Update::Replace, 1.0, dz.as_ref(), act.as_ref())?;
+        Ok(gradient)
+    }
+}
+
+impl Ffn {
+    /// The parameters, tensor by tensor.
+    pub(crate) fn tensors_mut(&mut self) -> [&mut [f32]; 4] {
+        let (up, down) = (&mut self.up, &mut self.down);
+        [up.weight.as_mut_slice(), &mut up.bias, down.weight.as_mut_slice(), &mut down.bias]
+    }
+}
+
+impl FfnGradient {
+    /// In the order of [`Ffn::tensors_mut`].
+    pub(crate) fn tensors(&self) -> [&[f32]; 4] {
+        [self.up.weight.as_slice(), &self.up.bias, self.down.weight.as_slice(), &self.down.bias]
+    }
+}
+
+/// The gradient of a loss by the parameters of an [`Ffn`], in its shapes.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct FfnGradient {
+    pub(crate) up: Linear,
+    pub(crate) down: Linear,
+}
+
+fn column_sums(a: &Mat<f32>) -> Vec<f32> {
+    let mut sums = vec![0.0; a.cols()];
+    for row in a.as_slice().chunks_exact(a.cols().max(1)) {
+        sums.iter_mut().zip(row).for_each(|(s, x)| *s += x);
+    }
+    sums
+}

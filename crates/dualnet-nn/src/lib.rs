@@ -1,0 +1,50 @@
+//! Pretrained Transformers: load a folder, embed texts, make the encoder smaller from unlabeled texts.
+//!
+//! One description of the model, [`Encoder`], serves inference and training: the same tiles of 128 tokens, on the products and vector
+//! functions of `dualnet`. Texts lie one after the other without padding, and give the same bits alone as among others, for any number
+//! of threads.
+//!
+//! | | |
+//! |---|---|
+//! | [`Embedder`] | a folder of a pretrained encoder: texts to vectors |
+//! | [`Encoder`], [`Layer`], [`Ffn`], [`Attention`] | its parts, public and replaceable |
+//! | [`compress`] | narrower feed-forward nets, from texts alone |
+//! | [`Config`], [`Weights`], [`Tokenizer`], [`Pooling`] | the files of the folder |
+
+mod activation;
+mod adam;
+mod attention;
+mod batch;
+pub mod compress;
+mod config;
+mod embedder;
+mod encoder;
+mod error;
+mod ffn;
+mod layer;
+mod linear;
+mod names;
+mod norm;
+mod pool;
+mod relative;
+mod tokenize;
+mod weights;
+
+pub use activation::Activation;
+pub use attention::Attention;
+pub use batch::Batch;
+pub use config::{CONFIG, Config, Family, WIDTHS};
+pub use embedder::{BATCH, Embedder, Embeddings};
+pub use encoder::{Encoder, TokenEmbeddings};
+pub use error::{Error, Result};
+pub use ffn::Ffn;
+pub use layer::Layer;
+pub use linear::Linear;
+pub use norm::LayerNorm;
+pub use pool::Pooling;
+pub use relative::RelativeBias;
+pub use tokenize::{TOKENIZER, Tokenizer, Tokens};
+pub use weights::{INDEX, SINGLE, Weights};
+
+/// Tokens that are computed together. Products always have this many rows, since a library may round otherwise for another shape.
+pub(crate) const TILE: usize = 128;

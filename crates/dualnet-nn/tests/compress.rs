@@ -1,0 +1,123 @@
+//! Smaller encoders of the tiny ones: exact where they can be, better with each step, whole folders.
+
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use common::{FAMILIES, sentences, tiny};
+use dualnet::Resources;
+use dualnet_nn::compress::{Compressed, Method, Options, Size, Steps, compress, save};
+use dualnet_nn::{Embedder, Encoder};
+use std::path::Path;
+
+const PLAIN: Options = Options {
+    method: Method::Neurons,
+    size: Size::Hidden(12),
+    layers: None,
+    steps: Steps { local: 0, distill: 0 },
+    tokens: 4096,
+};
+
+fn run(name: &str, options: &Options, threads: usize) -> dualnet_nn::Result<Compressed> {
+    let embedder = Embedder::load(&tiny(name)).unwrap();
+    let resources = Resources::new(threads).unwrap();
+    let tokens = embedder.tokenizer.encode(&sentences(300), &resources).unwrap();
+    compress(&embedder, &tokens, options, &resources)
+}
+
+#[test]
+fn all_neurons_give_the_original_back_but_for_the_ridge() {
+    let report = run("bert", &Options { size: Size::Ratio(1.0), ..PLAIN }, 1).unwrap().report;
+    assert!(report.fit.cosine > 0.9999 && report.fit.hidden_error < 1e-3, "{:?}", report.fit);
+    assert_eq!(report.parameters[0], report.parameters[1]);
+}
+
+#[test]
+fn refits_beat_pruning_and_steps_beat_refits() {
+    let neurons = run("bert", &PLAIN, 2).unwrap().report;
+    let prune = run("bert", &Options { method: Method::Prune, ..PLAIN }, 2).unwrap().report;
+    let relu = run("bert", &Options { method: Method::Relu, ..PLAIN }, 2).unwrap().report;
+    assert!(neurons.fit.hidden_error < 0.7 * prune.fit.hidden_error, "{:?} {:?}", neurons.fit, prune.fit);
+    assert!(neurons.fit.hidden_error < relu.fit.hidden_error, "{:?} {:?}", neurons.fit, relu.fit);
+    let steps = Options { steps: Steps { local: 60, distill: 40 }, ..PLAIN };
+    let stepped = run("bert", &steps, 2).unwrap().report;
+    let first = &stepped.layers[0];
+    assert!(first.error_local.unwrap() < 0.9 * first.error_fit, "{first:?}");
+    let (fit, distilled) = (stepped.fit, stepped.distilled.unwrap());
+    assert!(fit.hidden_error < neurons.fit.hidden_error && distilled.hidden_error < fit.hidden_error, "{stepped:?}");
+    assert_eq!((first.hidden, first.flops), ([28, 12], [4 * 28 * 20, 4 * 12 * 20]));
+}
+
+#[test]
+fn threads_do_not_change_bits() {
+    let options = Options { steps: Steps { local: 5, distill: 5 }, ..PLAIN };
+    assert_eq!(run("mpnet", &options, 1).unwrap().encoder, run("mpnet", &options, 3).unwrap().encoder);
+}
+
+fn saved(name: &str, options: &Options, to: &Path) -> Compressed {
+    let compressed = run(name, options, 2).unwrap();
+    save(&tiny(name), to, &compressed, options.method).unwrap();
+    compressed
+}
+
+#[test]
+fn folders_load_again_in_every_family() {
+    let outer = tempfile::tempdir().unwrap();
+    for name in FAMILIES {
+        let to = outer.path().join(name);
+        let compressed = saved(name, &Options { steps: Steps { local: 2, distill: 2 }, ..PLAIN }, &to);
+        let (encoder, config) = Encoder::load(&to).unwrap();
+        assert_eq!(encoder, compressed.encoder, "{name}");
+        assert_eq!(config.widths, [12, 12]);
+        assert!(to.join("tokenizer.json").is_file() && to.join("compress.json").is_file());
+        let error = save(&tiny(name), &to, &compressed, Method::Neurons).unwrap_err().to_string();
+        assert!(error.contains("a name that is free"), "{error}");
+    }
+    // Nothing but the four folders: no temporary ones.
+    assert_eq!(std::fs::read_dir(outer.path()).unwrap().count(), 4);
+}
+
+#[test]
+fn other_methods_and_some_layers_load_again() {
+    let outer = tempfile::tempdir().unwrap();
+    let to = outer.path().join("some");
+    let some = saved("bert", &Options { layers: Some(vec![1]), ..PLAIN }, &to);
+    let (encoder, config) = Encoder::load(&to).unwrap();
+    assert_eq!((encoder, config.widths), (some.encoder, vec![28, 12]));
+
+    let to = outer.path().join("relu");
+    let relu = saved("distilbert", &Options { method: Method::Relu, ..PLAIN }, &to);
+    assert_eq!(Encoder::load(&to).unwrap().0, relu.encoder);
+
+    let to = outer.path().join("dropped");
+    let steps = Steps { local: 0, distill: 3 };
+    let drop = Options { method: Method::DropLayers, size: Size::Ratio(0.5), steps, ..PLAIN };
+    let dropped = saved("mpnet", &drop, &to);
+    let (encoder, config) = Encoder::load(&to).unwrap();
+    assert_eq!((encoder, config.layers(), dropped.kept), (dropped.encoder, 1, vec![1]));
+}
+
+#[test]
+fn options_that_make_no_sense_are_refused() {
+    let refused = |options: Options, words: &str| {
+        let error = run("bert", &options, 1).unwrap_err().to_string();
+        assert!(error.contains(words), "{words:?} is not in {error:?}");
+    };
+    refused(Options { size: Size::Hidden(29), ..PLAIN }, "from 1 to 28, found 29");
+    refused(Options { size: Size::Hidden(0), ..PLAIN }, "from 1 to 28, found 0");
+    refused(Options { size: Size::Ratio(f64::NAN), ..PLAIN }, "ratio");
+    refused(Options { layers: Some(vec![2]), ..PLAIN }, "numbers from 0 to 1");
+    refused(Options { layers: Some(vec![]), ..PLAIN }, "layers");
+    refused(Options { layers: Some(vec![0]), method: Method::Relu, ..PLAIN }, "all, for random features");
+    refused(Options { method: Method::DropLayers, ..PLAIN }, "a ratio alone");
+
+    let embedder = Embedder::load(&tiny("bert")).unwrap();
+    let resources = Resources::new(1).unwrap();
+    let few = embedder.tokenizer.encode(&sentences(19), &resources).unwrap();
+    let error = compress(&embedder, &few, &PLAIN, &resources).unwrap_err().to_string();
+    assert!(error.contains("at least 20 texts, found 19"), "{error}");
+    let tight = Resources::new(1).unwrap().with_memory(1000);
+    let some = embedder.tokenizer.encode(&sentences(100), &resources).unwrap();
+    let error = compress(&embedder, &some, &PLAIN, &tight).unwrap_err().to_string();
+    assert!(error.contains("calibration") && error.contains("fewer tokens"), "{error}");
+}
