@@ -148,7 +148,8 @@ fn sparse_rows_stay_sparse() {
     let place = Place::new();
     let wide: String = (0..40u32)
         .map(|i| {
-            let words: Vec<String> = (0..12).map(|j| format!("{}:{}", 1 + 700 * j + (i * i * 7 + j) % 600, 1 + (i + j) % 3)).collect();
+            let words: Vec<String> =
+                (0..12).map(|j| format!("{}:{}", 1 + 700 * j + (i * i * 7 + j) % 600, 1 + (i + j) % 3)).collect();
             format!("{} {}\n", i % 2, words.join(" "))
         })
         .collect();
@@ -158,7 +159,10 @@ fn sparse_rows_stay_sparse() {
     assert_eq!(report["input"]["sketched"], false, "{report}");
     let report = place.json("features fc-relu-1 --x wide.svm --dim 2048 --get ntk --map map -o f.npz");
     assert_eq!((&report["input"]["sketched"], &report["input"]["nonzeros"]), (&true.into(), &480.into()), "{report}");
-    assert!(report["input"]["error"].as_f64().unwrap() < 0.2 && report["error"]["ntk"].as_f64().unwrap() < 0.2, "{report}");
+    assert!(
+        report["input"]["error"].as_f64().unwrap() < 0.2 && report["error"]["ntk"].as_f64().unwrap() < 0.2,
+        "{report}"
+    );
     place.put("part.svm", wide.lines().take(7).map(|line| format!("{line}\n")).collect::<String>());
     place.ok("features --x part.svm --map map -o part.npz");
     let (all, part) = (npz(&place, "f.npz"), npz(&place, "part.npz"));

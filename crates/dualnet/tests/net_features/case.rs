@@ -63,4 +63,3 @@ impl Case {
         ((0..seeds).map(square).sum::<f64>() / seeds as f64).sqrt()
     }
 }
-

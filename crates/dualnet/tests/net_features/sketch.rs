@@ -51,7 +51,8 @@ fn truncated(case: &Case, degree: usize) -> Mat<f64> {
     let (n, d) = (case.x.rows(), case.x.cols());
     let ops = case.net.ops(d).unwrap();
     Mat::from_fn(n, n, |i, j| {
-        let dot = |i: usize, j: usize| case.x.row(i).iter().zip(case.x.row(j)).map(|(a, b)| a * b).sum::<f64>() / d as f64;
+        let dot =
+            |i: usize, j: usize| case.x.row(i).iter().zip(case.x.row(j)).map(|(a, b)| a * b).sum::<f64>() / d as f64;
         let (mut c, mut p, mut q, mut t) = (dot(i, j), dot(i, i), dot(j, j), 0.0);
         for op in &ops {
             match op {

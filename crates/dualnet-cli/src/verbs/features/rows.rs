@@ -58,9 +58,7 @@ impl<T: Number> Rows<T> {
             Some(input) => sparse(input.columns()),
         };
         let (fits, found) = match self {
-            Rows::Dense(samples) => {
-                (map.input().is_none() && map.shape() == &samples.shape, samples.shape.to_string())
-            }
+            Rows::Dense(samples) => (map.input().is_none() && map.shape() == &samples.shape, samples.shape.to_string()),
             Rows::Sparse(x) => (map.input().is_some_and(|input| input.columns() == x.cols()), sparse(x.cols())),
         };
         if fits {

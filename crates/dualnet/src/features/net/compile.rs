@@ -1,11 +1,11 @@
 //! From the steps of a net to stages, with everything random drawn.
 
 use super::activate::{Activate, Counts, padded};
-use super::rows::Room;
-use super::spread::{Signed, Spread, Windows, power_of_two};
 use super::product::Product;
+use super::rows::Room;
 use super::series_table::SeriesTable;
 use super::sketch::{self, Sketched, Sketching};
+use super::spread::{Signed, Spread, Windows, power_of_two};
 use super::stage::{Combine, End, From, Local, Node, Stage};
 use super::weights::Weights;
 use super::windows::{pooled, positions, windows};
@@ -54,7 +54,18 @@ impl<T: Float> Chain<T> {
     fn new(weights: Weights, grid: Vec<usize>, variance: f64) -> Self {
         let now = (weights.u.len(), weights.w.len());
         let (nodes, local) = (Vec::new(), Vec::new());
-        Self { nodes, weights, grid, from: From::Same, local, before: now, peak: now, unit: 0, activations: 0, variance }
+        Self {
+            nodes,
+            weights,
+            grid,
+            from: From::Same,
+            local,
+            before: now,
+            peak: now,
+            unit: 0,
+            activations: 0,
+            variance,
+        }
     }
 
     fn columns(&self) -> (usize, usize) {
@@ -164,7 +175,13 @@ impl Compiler<'_> {
 
     /// Decides how many features a weight of 1 is worth up to the next place where columns become fewer.
     fn share_out<T: Float>(&self, chain: &mut Chain<T>, ops: &[Op], budget: usize) {
-        let mut size = Size { columns: chain.weights.columns(), weights: 0, activations: 0, ntk: self.tangent(), rest: self.options.rest };
+        let mut size = Size {
+            columns: chain.weights.columns(),
+            weights: 0,
+            activations: 0,
+            ntk: self.tangent(),
+            rest: self.options.rest,
+        };
         for op in ops {
             if matches!(op, Op::Conv { .. } | Op::Flatten) || !size.add(op) {
                 break;
@@ -194,8 +211,7 @@ impl Compiler<'_> {
     }
 
     fn local_of_chain<T: Float>(&mut self, chain: &mut Chain<T>, op: &Op) -> Result<()> {
-        let mut place =
-            Place {
+        let mut place = Place {
             weights: &mut chain.weights,
             peak: &mut chain.peak,
             activations: &mut chain.activations,
@@ -305,9 +321,8 @@ impl Compiler<'_> {
             Some(degree) => degree,
             None => HermiteSeries::chosen_degree(activation, choice, variance).map_err(named)?,
         };
-        let known = self.series.iter().find(|(a, c, table)| {
-            (a, *c, table.series().degree()) == (activation, choice, degree)
-        });
+        let known =
+            self.series.iter().find(|(a, c, table)| (a, *c, table.series().degree()) == (activation, choice, degree));
         if let Some((.., table)) = known {
             return Ok(table.clone());
         }
@@ -380,13 +395,7 @@ impl Compiler<'_> {
         columns
     }
 
-    fn pool<T: Float>(
-        &self,
-        chain: &mut Chain<T>,
-        goes: Vec<Vec<(usize, f64)>>,
-        behind: Vec<usize>,
-        factor: f64,
-    ) {
+    fn pool<T: Float>(&self, chain: &mut Chain<T>, goes: Vec<Vec<(usize, f64)>>, behind: Vec<usize>, factor: f64) {
         chain.variance *= factor;
         let (from, to) = (positions(&chain.grid), positions(&behind));
         chain.close(End::Pool { goes, positions: to }, from);

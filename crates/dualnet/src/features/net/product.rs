@@ -38,10 +38,7 @@ struct Side<T> {
 
 impl<T: Float> Side<T> {
     fn of(weights: &Weights) -> Self {
-        Self {
-            nngp: padded(weights.u.iter().copied()),
-            ntk: padded(weights.v.iter().chain(&weights.w).copied()),
-        }
+        Self { nngp: padded(weights.u.iter().copied()), ntk: padded(weights.v.iter().chain(&weights.w).copied()) }
     }
 }
 
@@ -62,9 +59,8 @@ impl<T: Float> Product<T> {
         resources: &Resources,
     ) -> Result<(Self, Weights)> {
         let (mut factors, mut now) = (Vec::new(), branches.first().cloned().unwrap_or_default());
-        let mut draw = |left, right, rows| {
-            TensorSrht::draw(left, right, rows, Purpose::NET_BRANCHES.at_layer(layer()), resources)
-        };
+        let mut draw =
+            |left, right, rows| TensorSrht::draw(left, right, rows, Purpose::NET_BRANCHES.at_layer(layer()), resources);
         for next in branches.iter().skip(1) {
             let mut products = Vec::new();
             if tangent > 0 {

@@ -103,11 +103,19 @@ mod tests {
                 let (found, exact) = (table.at(v), table.series.at(v));
                 let size = exact.values.iter().map(|a| a * a).sum::<f64>().sqrt();
                 for (l, a) in exact.values.iter().enumerate() {
-                    assert!((found.value(l) - a).abs() <= 3e-5 * size, "{activation:?} {v} {l}: {} {a}", found.value(l));
+                    assert!(
+                        (found.value(l) - a).abs() <= 3e-5 * size,
+                        "{activation:?} {v} {l}: {} {a}",
+                        found.value(l)
+                    );
                 }
                 let size = exact.slopes.iter().map(|a| a * a).sum::<f64>().sqrt();
                 for (l, b) in exact.slopes.iter().enumerate() {
-                    assert!((found.slope(l) - b).abs() <= 1e-4 * size, "{activation:?} {v} {l}: {} {b}", found.slope(l));
+                    assert!(
+                        (found.slope(l) - b).abs() <= 1e-4 * size,
+                        "{activation:?} {v} {l}: {} {b}",
+                        found.slope(l)
+                    );
                 }
             }
         }

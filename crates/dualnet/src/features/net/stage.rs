@@ -339,12 +339,7 @@ impl<T: Float> Local<T> {
     }
 }
 
-fn join<T: Float>(
-    branches: &[Vec<Local<T>>],
-    combine: &Combine<T>,
-    rows: &mut Rows<'_, T>,
-    isa: Isa,
-) -> Result<()> {
+fn join<T: Float>(branches: &[Vec<Local<T>>], combine: &Combine<T>, rows: &mut Rows<'_, T>, isa: Isa) -> Result<()> {
     let (room, phi, psi) = (rows.room(), rows.phi, rows.psi);
     let mut input = vec![T::default(); rows.len() * room.width()];
     Rows::new(&mut input, room, 0, 0).append(rows);

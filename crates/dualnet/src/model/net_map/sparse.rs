@@ -86,7 +86,8 @@ impl<T: Float> NetMap<T> {
         }
         let some = if input.is_sketched() { compressed(x, &rows) } else { dense.clone() };
         let products = |x: &Mat<T>| {
-            let dot = |i: usize, j: usize| x.row(i).iter().zip(x.row(j)).map(|(a, b)| a.to_f64() * b.to_f64()).sum::<f64>();
+            let dot =
+                |i: usize, j: usize| x.row(i).iter().zip(x.row(j)).map(|(a, b)| a.to_f64() * b.to_f64()).sum::<f64>();
             Mat::from_fn(x.rows(), x.rows(), |i, j| T::from_f64(dot(i, j) / x.cols() as f64))
         };
         let factor = T::from_f64((input.width() as f64).powf(-0.5));
