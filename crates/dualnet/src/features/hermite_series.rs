@@ -16,7 +16,7 @@ use std::sync::Arc;
 /// The highest degree: beyond it a sketch is not worth its cost.
 const HIGHEST: usize = 64;
 /// The highest that is chosen without being asked for.
-const HIGHEST_CHOSEN: usize = 32;
+const HIGHEST_CHOSEN: usize = 16;
 /// Largest error of k and of kdot, relative to rho = 1, of the degree that is chosen.
 const ERROR: f64 = 0.01;
 /// Cosines at which errors are looked for, from -1 to 1 and denser towards both.
@@ -106,7 +106,8 @@ impl HermiteSeries {
         Ok(Self { degree, dual, source })
     }
 
-    /// The least degree with an error of at most 0.01 at variance `v` ([`Self::error`]), at most 32.
+    /// The least degree with an error of at most 0.01 at variance `v` ([`Self::error`]), at most 16: where the
+    /// slope of the activation jumps the error falls as the root of the degree only.
     ///
     /// # Errors
     /// As [`Self::new`].

@@ -51,7 +51,7 @@ pub struct Features {
     /// Number of features, M
     #[arg(long, value_name = "M", default_value_t = 4096)]
     dim: usize,
-    /// Degree of the sketch; default: 16 for that of a whole net, else for each activation what leaves an error of 1 %, at most 32
+    /// Degree of the sketch; default: 16 for that of a whole net, else for each activation what leaves an error of 1 %, at most 16
     #[arg(long, value_name = "L")]
     degree: Option<usize>,
     /// Of which kernels

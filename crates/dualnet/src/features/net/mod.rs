@@ -56,7 +56,7 @@ pub enum Rest {
     /// By sketches of the powers of its Hermite expansion ([`HermiteSeries`](super::HermiteSeries)), cut at a degree: for whatever has a kernel.
     Sketch {
         /// 2 to 64. `None` is for each activation the least degree whose largest error of k and of kdot is at most 1 % of their value at
-        /// rho = 1, at the variance that an input of mean square 1 has there; at most 32.
+        /// rho = 1, at the variance that an input of mean square 1 has there; at most 16.
         degree: Option<usize>,
     },
 }
