@@ -141,7 +141,7 @@ fn threads_and_company_change_no_bit() {
 fn batches_are_summed_up() {
     let (train, _) = bars(2300, 8);
     let target = brightness(&train);
-    let mut wanted = options(32, Whiten::Mean, Augment::None);
+    let mut wanted = options(256, Whiten::Mean, Augment::None);
     wanted.choice.net = Net::parse("fc-relu-1").unwrap();
     let model = fit_image_features(&train, &target, &wanted, &one()).unwrap();
     let report = model.report();
