@@ -80,35 +80,32 @@ def measure(options):
 
 def draw(options):
     import matplotlib.pyplot as plt
-    from snnk_plots import BLUE, GREEN, GREY, PURPLE, RED, STYLE, apart, label, powers, save, ticks_within
+    from snnk_plots import BLUE, GREEN, GREY, PURPLE, RED, STYLE, label, powers, save, ticks_within
 
     found = json.loads(options.json.read_text())
     styles = {"rpcholesky": (BLUE, "o-"), "nystrom": (GREEN, "s-"), "sketch": (PURPLE, "v--"), "random": (RED, "^--")}
     plt.rcParams.update(STYLE | {"svg.hashsalt": "features"})
     figure, axes = plt.subplots(2, 2, figsize=(9, 6.4), sharex="col", sharey="row", layout="constrained")
-    across = {"columns": lambda p: p["dim"], f"seconds, map of {found['rows']:,} rows and ridge": lambda p: p["map_seconds"] + p["ridge_seconds"]}
+    across = {"columns": lambda p: p["dim"], f"seconds of the map, {found['rows']:,} rows": lambda p: p["map_seconds"]}
     down = {"error of the kernel, relative": lambda p: p["kernel"], "test images wrong, %": lambda p: 100 * p["test"]}
     for row, (y_name, y_of) in enumerate(down.items()):
         axes[row, 0].set_ylabel(y_name)
         for column, (x_name, x_of) in enumerate(across.items()):
-            axis, ends = axes[row, column], []
+            axis = axes[row, column]
             for method, (color, style) in styles.items():
                 points = [p for p in found["points"] if p["method"] == method]
                 xs, ys = [x_of(p) for p in points], [y_of(p) for p in points]
                 axis.plot(xs, ys, style, color=color, markersize=4)
-                ends.append((ys[-1], xs[-1], method, color))
             all_x = [x_of(p) for p in found["points"]]
             powers(axis, sorted({p["dim"] for p in found["points"]}) if column == 0 else ticks_within(all_x))
-            powers(axis, ticks_within([y_of(p) for p in found["points"]]), "y")
+            powers(axis, [0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3] if row == 0 else [2, 3, 4, 5, 7, 10, 15], "y")
             if row == 1:
                 axis.axhline(100 * found["exact"]["error"], color=GREY, linewidth=0.9)
                 axis.set_xlabel(x_name)
                 if column == 0:
-                    label(axis, min(all_x), 100 * found["exact"]["error"], "exact kernel", GREY, xytext=(0, -8))
-            if column == 0 and row == 0:
-                for y, x, method, color in ends:
-                    label(axis, x, y, method, color)
-                axis.set_xlim(right=2.6 * max(all_x))
+                    label(axis, min(all_x), 100 * found["exact"]["error"], "exact kernel", GREY, xytext=(0, 7))
+    for k, (method, (color, _)) in enumerate(styles.items()):
+        label(axes[0, 0], 0.98, 0.95 - 0.08 * k, method, color, xycoords="axes fraction", xytext=(0, 0), ha="right")
     save(figure, options.out)
 
 
