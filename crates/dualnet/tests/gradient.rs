@@ -1,9 +1,9 @@
 //! Gradients of kernels: against finite differences, and what must stay finite and keep its bits.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+use dualnet::dual::Pair;
 use dualnet::dual::closed_form;
 use dualnet::dual::hermite::HermiteDual;
-use dualnet::dual::Pair;
 use dualnet::kernel::{DenseKernel, KernelGradient, KernelKind};
 use dualnet::net::Net;
 use dualnet::random::{Draws, Purpose};
