@@ -9,7 +9,7 @@ comes, so a run that was stopped goes on where it was.
     bench/.venv/bin/python bench/metric.py run [--task regression] [--methods gated plain] [--tables ...]
     bench/.venv/bin/python bench/metric.py report [--per-table]
 
-The report counts the tables that all methods named in it have finished, and says how many these are.
+The report takes the tables and folds that all methods named in it have finished, and says how many these are.
 """
 
 import argparse
@@ -138,9 +138,10 @@ def report(options):
                 cells.setdefault(record["table"], {}).setdefault(record["method"], {})[record["fold"]] = record
         rows = {}
         for table, by in sorted(cells.items()):
-            folds = set().union(*(set(found) for found in by.values()))
-            if all(set(by.get(m, {})) == folds for m in wanted):
-                rows[table] = {m: list(by[m].values()) for m in wanted}
+            if all(m in by for m in wanted):
+                folds = sorted(set.intersection(*(set(by[m]) for m in wanted)))
+                if folds:
+                    rows[table] = {m: [by[m][fold] for fold in folds] for m in wanted}
         if not rows:
             continue
         scores = {t: {m: float(np.mean([r["score"] for r in found])) for m, found in by.items()} for t, by in rows.items()}

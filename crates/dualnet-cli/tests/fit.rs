@@ -221,7 +221,7 @@ fn options_are_checked_before_the_work() {
     for share in ["0", "1", "2", "nan", "0.001"] {
         place.fails(&format!("fit n.csv --holdout {share}"), &["--holdout: expected a share", "try .2"]);
     }
-    for unknown in ["--method best", "--metric full", "--time soon", "--report r.html", "--whiten zca"] {
+    for unknown in ["--method best", "--metric best", "--time soon", "--report no/such.html", "--whiten zca"] {
         assert_eq!(place.run(&format!("fit n.csv {unknown}")).code, 2, "{unknown}");
     }
     assert!(

@@ -1,9 +1,9 @@
 //! Gradients of kernels: against finite differences, and what must stay finite and keep its bits.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+use dualnet::dual::Pair;
 use dualnet::dual::closed_form;
 use dualnet::dual::hermite::HermiteDual;
-use dualnet::dual::{DynDual, Pair};
 use dualnet::kernel::{DenseKernel, KernelGradient, KernelKind};
 use dualnet::net::Net;
 use dualnet::random::{Draws, Purpose};
@@ -181,7 +181,7 @@ fn bits_depend_neither_on_threads_nor_on_the_batch() {
     let with = |threads: usize| {
         let resources = Resources::new(threads).unwrap();
         let gradient = KernelGradient::new(&kernel, KernelKind::Ntk, x.as_ref(), a.as_ref(), &resources).unwrap();
-        let alone = gradient.at(x.select_rows(&[211]).as_ref(), &resources).unwrap();
+        let alone = gradient.at(x.as_ref().select_rows(&[211]).as_ref(), &resources).unwrap();
         (gradient.at(x.as_ref(), &resources).unwrap(), gradient.outer_product(x.as_ref(), &resources).unwrap(), alone)
     };
     let (one, three) = (with(1), with(3));

@@ -158,7 +158,7 @@ pub(super) fn metric_words(report: &Report) -> String {
         (Some(kind), _) => {
             let used = metric.tried.iter().find(|t| t.kind == kind && t.steps == metric.steps);
             let change = used.map_or(String::new(), |t| format!(", cross-validated squared error {}", by(t.mse)));
-            format!("{}, {}{change}", kind.name(), output::count(metric.steps, "step"))
+            format!("{}, {}{change}; leave-one-out is optimistic", kind.name(), output::count(metric.steps, "step"))
         }
         (None, Some(best)) => {
             let steps = output::count(best.steps, "step");
