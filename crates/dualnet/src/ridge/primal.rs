@@ -241,6 +241,11 @@ impl PrimalPath {
     pub fn fit(&mut self, lambda: f64, resources: &Resources) -> Result<PrimalFit> {
         check_lambdas(&[lambda])?;
         let solved = self.solved(lambda, resources)?;
+        self.fit_of(solved, resources)
+    }
+
+    /// The model of a lambda that is solved.
+    pub(super) fn fit_of(&self, solved: Solved, resources: &Resources) -> Result<PrimalFit> {
         let theta = in_range(self.solver.rotate_back(solved.x, resources)?, "coefficients of ridge")?;
         let intercept = self.target_mean.iter().enumerate().map(|(j, y)| {
             let pull: f64 = self.mean.iter().enumerate().map(|(i, mean)| mean * theta[(i, j)]).sum();

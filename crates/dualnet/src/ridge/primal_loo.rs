@@ -4,6 +4,7 @@
 //! of all rows but i, with the same W lambda, predicts `y_i - (y_i - f_i) / (1 - h_i)` for row i (Allen 1974).
 
 use super::chunk::weight;
+use super::options::check_lambdas;
 use super::primal::{PrimalFit, PrimalPath};
 use super::source::Source;
 use super::stream::{Mapped, chunk_rows, for_each_chunk};
@@ -65,8 +66,10 @@ impl PrimalPath {
                 found: format!("{} and {}", map.dim(), source.outputs()),
             });
         }
-        let fit = self.fit(lambda, resources)?;
-        let shift = self.solved(lambda, resources)?.shift;
+        check_lambdas(&[lambda])?;
+        let solved = self.solved(lambda, resources)?;
+        let shift = solved.shift;
+        let fit = self.fit_of(solved, resources)?;
         source.restart()?;
         let (mut predictions, mut leverages) = (Vec::new(), Vec::new());
         let (mut squares, mut total) = (0.0, 0.0);
