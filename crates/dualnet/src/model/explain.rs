@@ -252,7 +252,7 @@ fn importances(diagonal: &[f64], columns: &[(String, String)]) -> Vec<Importance
 fn directions(g: MatRef<'_, f64>, columns: &[(String, String)], resources: &Resources) -> Result<Vec<Direction>> {
     let eigen = eigh(g, resources)?;
     let total: f64 = eigen.values.iter().map(|v| v.max(0.0)).sum();
-    if !(total > 0.0) {
+    if total <= 0.0 {
         return Ok(Vec::new());
     }
     let one = |i: usize| {

@@ -75,9 +75,9 @@ impl HermiteDual {
                 kdot_c[b] += order * (order - 1.0) * own * other[b] * lower[b];
                 k_p[b] += ahead * other[b] * sq[b] * below[b] * rho[b];
                 kdot_p[b] += order * ahead * other[b] * below[b];
-                lower[b] = below[b];
-                below[b] *= rho[b];
             }
+            lower = below;
+            below.iter_mut().zip(&rho).for_each(|(power, rho)| *power *= rho);
         }
         let (mean, first) = (col(0), if self.degree > 0 { row(2) * std::f64::consts::FRAC_1_SQRT_2 } else { 0.0 });
         for b in 0..B {

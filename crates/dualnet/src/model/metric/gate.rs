@@ -82,15 +82,10 @@ impl Fold<'_> {
             for sum in errors.iter_mut() {
                 let z = transformed(&self.x, metric.as_ref())?;
                 let of = (z.as_ref(), metric.as_ref());
-                match next_metric(self.task, *kind, of, coefficients.as_ref(), resources)? {
-                    Some(next) => {
-                        (error, coefficients) = self.judge(Some(&next), resources).map(|found| {
-                            metric = Some(next);
-                            found
-                        })?
-                    }
-                    // A constant function has no metric: the step changes nothing.
-                    None => {}
+                // A constant function has no metric: the step changes nothing.
+                if let Some(next) = next_metric(self.task, *kind, of, coefficients.as_ref(), resources)? {
+                    (error, coefficients) = self.judge(Some(&next), resources)?;
+                    metric = Some(next);
                 }
                 *sum += error;
             }
