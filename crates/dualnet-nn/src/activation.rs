@@ -90,12 +90,7 @@ impl Kernel for Chain<'_> {
 
 /// `out = f(pre, out)`, register by register; what does not fill one at the end is left: whole tiles fill all.
 #[inline(always)]
-fn map<V: Vector>(
-    simd: V,
-    pre: &[f32],
-    out: &mut [f32],
-    f: impl Fn(Register<V>, Register<V>) -> Register<V>,
-) {
+fn map<V: Vector>(simd: V, pre: &[f32], out: &mut [f32], f: impl Fn(Register<V>, Register<V>) -> Register<V>) {
     let lanes = <Register<V> as Lanes<V, f32>>::LANES;
     for (x, y) in pre.chunks_exact(lanes).zip(out.chunks_exact_mut(lanes)) {
         f(Register::<V>::load(simd, x), Register::<V>::load(simd, y)).store(y);

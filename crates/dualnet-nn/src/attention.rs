@@ -52,20 +52,21 @@ impl Attention {
     ) -> Result<Mat<f32>> {
         let d = self.out.inputs();
         let mut context = Mat::zeros(qkv.rows(), d);
-        resources.install(|| {
-            let texts = batch.cut(context.as_mut_slice(), d);
-            texts.into_par_iter().with_max_len(1).try_for_each_init(Work::default, |work, (span, context)| {
-                for head in 0..self.heads {
-                    let head = self.head(qkv, span.clone(), head)?;
-                    head.weights(&mut work.scores, bias, resources.isa)?;
-                    let weights = square(&work.scores, span.len())?;
-                    let context = head.columns(context, 0, d)?;
-                    gemm_nn(context, Update::Replace, 1.0, weights, head.value)?;
-                }
-                Ok(())
+        resources
+            .install(|| {
+                let texts = batch.cut(context.as_mut_slice(), d);
+                texts.into_par_iter().with_max_len(1).try_for_each_init(Work::default, |work, (span, context)| {
+                    for head in 0..self.heads {
+                        let head = self.head(qkv, span.clone(), head)?;
+                        head.weights(&mut work.scores, bias, resources.isa)?;
+                        let weights = square(&work.scores, span.len())?;
+                        let context = head.columns(context, 0, d)?;
+                        gemm_nn(context, Update::Replace, 1.0, weights, head.value)?;
+                    }
+                    Ok(())
+                })
             })
-        })
-        .map(|()| context)
+            .map(|()| context)
     }
 
     /// The gradient by queries, keys and values (rows, 3 d) from that by [`Self::context`].
@@ -79,18 +80,19 @@ impl Attention {
     ) -> Result<Mat<f32>> {
         let d = self.out.inputs();
         let mut back = Mat::zeros(qkv.rows(), 3 * d);
-        resources.install(|| {
-            let texts = batch.cut(back.as_mut_slice(), 3 * d);
-            texts.into_par_iter().with_max_len(1).try_for_each_init(Work::default, |work, (span, back)| {
-                for head in 0..self.heads {
-                    let head = self.head(qkv, span.clone(), head)?;
-                    let gradient = gradient.as_ref().block(span.clone(), head.range(0))?;
-                    head.back(gradient, back, work, bias, resources.isa)?;
-                }
-                Ok(())
+        resources
+            .install(|| {
+                let texts = batch.cut(back.as_mut_slice(), 3 * d);
+                texts.into_par_iter().with_max_len(1).try_for_each_init(Work::default, |work, (span, back)| {
+                    for head in 0..self.heads {
+                        let head = self.head(qkv, span.clone(), head)?;
+                        let gradient = gradient.as_ref().block(span.clone(), head.range(0))?;
+                        head.back(gradient, back, work, bias, resources.isa)?;
+                    }
+                    Ok(())
+                })
             })
-        })
-        .map(|()| back)
+            .map(|()| back)
     }
 
     fn head<'a>(&self, qkv: &'a Mat<f32>, span: std::ops::Range<usize>, index: usize) -> Result<Head<'a>> {

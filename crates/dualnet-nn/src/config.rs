@@ -93,7 +93,11 @@ impl Config {
             vocabulary: json.size("vocab_size")?,
             positions,
             first_position,
-            types: if matches!(family, Family::Bert | Family::Roberta) { json.number("type_vocab_size", 2)? } else { 0 },
+            types: if matches!(family, Family::Bert | Family::Roberta) {
+                json.number("type_vocab_size", 2)?
+            } else {
+                0
+            },
             buckets: if family == Family::MpNet { json.number("relative_attention_num_buckets", 32)? } else { 0 },
         })
     }
@@ -209,7 +213,13 @@ pub(crate) fn read_object(path: &Path) -> Result<Map<String, Value>> {
     };
     let size = std::fs::metadata(path).map_err(failed)?.len();
     if size > MAX_JSON {
-        return Err(Error::model(path, "the file", format!("at most {MAX_JSON} bytes"), size.to_string(), "restore it"));
+        return Err(Error::model(
+            path,
+            "the file",
+            format!("at most {MAX_JSON} bytes"),
+            size.to_string(),
+            "restore it",
+        ));
     }
     let text = std::fs::read(path).map_err(failed)?;
     let hint = "the file is damaged: restore it from a copy";

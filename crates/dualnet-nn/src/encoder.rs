@@ -133,12 +133,7 @@ impl Encoder {
     }
 
     /// The last hidden states, with what [`Self::gradients`] needs of the layers from `lowest` on.
-    pub(crate) fn trace(
-        &self,
-        batch: &Batch,
-        lowest: usize,
-        resources: &Resources,
-    ) -> Result<(Mat<f32>, Vec<Trace>)> {
+    pub(crate) fn trace(&self, batch: &Batch, lowest: usize, resources: &Resources) -> Result<(Mat<f32>, Vec<Trace>)> {
         let (mut x, mut traces) = (self.embed(batch, resources)?, Vec::with_capacity(self.layers.len()));
         let bias = self.relative.as_ref();
         for (i, layer) in self.layers.iter().enumerate() {

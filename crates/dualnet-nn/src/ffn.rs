@@ -55,32 +55,34 @@ impl Ffn {
     pub(crate) fn hidden(&self, x: &Mat<f32>, resources: &Resources) -> Result<Mat<f32>> {
         let mut act = Mat::zeros(x.rows(), self.width());
         let (m, d) = (TILE * self.width(), TILE * self.up.inputs());
-        resources.install(|| {
-            let tiles = act.as_mut_slice().par_chunks_mut(m).zip(x.as_slice().par_chunks(d));
-            tiles.try_for_each_init(
-                || vec![0.0; m],
-                |pre, (act, x)| {
-                    self.up.tile(x, pre)?;
-                    self.activation.apply(pre, act, resources.isa);
-                    Ok(())
-                },
-            )
-        })
-        .map(|()| act)
+        resources
+            .install(|| {
+                let tiles = act.as_mut_slice().par_chunks_mut(m).zip(x.as_slice().par_chunks(d));
+                tiles.try_for_each_init(
+                    || vec![0.0; m],
+                    |pre, (act, x)| {
+                        self.up.tile(x, pre)?;
+                        self.activation.apply(pre, act, resources.isa);
+                        Ok(())
+                    },
+                )
+            })
+            .map(|()| act)
     }
 
     /// `X + phi(X W1^T + b1) W2^T + b2` of whole tiles of rows.
     pub(crate) fn residual(&self, x: &Mat<f32>, resources: &Resources) -> Result<Mat<f32>> {
         let mut z = Mat::zeros(x.rows(), x.cols());
         let (m, d) = (TILE * self.width(), TILE * x.cols());
-        resources.install(|| {
-            let tiles = z.as_mut_slice().par_chunks_mut(d).zip(x.as_slice().par_chunks(d));
-            tiles.try_for_each_init(
-                || (vec![0.0; m], vec![0.0; m]),
-                |(pre, act), (z, x)| self.tile(x, pre, act, z, resources.isa),
-            )
-        })
-        .map(|()| z)
+        resources
+            .install(|| {
+                let tiles = z.as_mut_slice().par_chunks_mut(d).zip(x.as_slice().par_chunks(d));
+                tiles.try_for_each_init(
+                    || (vec![0.0; m], vec![0.0; m]),
+                    |(pre, act), (z, x)| self.tile(x, pre, act, z, resources.isa),
+                )
+            })
+            .map(|()| z)
     }
 
     /// The parts of [`Self::tile`] of whole tiles of rows: `pre`, `act`, and the sum.

@@ -200,13 +200,7 @@ impl Layer {
     }
 }
 
-fn norm_back(
-    norm: &LayerNorm,
-    normed: &Mat<f32>,
-    scale: &[f32],
-    gradient: &mut Mat<f32>,
-    resources: &Resources,
-) {
+fn norm_back(norm: &LayerNorm, normed: &Mat<f32>, scale: &[f32], gradient: &mut Mat<f32>, resources: &Resources) {
     let d = TILE * gradient.cols();
     resources.install(|| {
         let tiles = gradient.as_mut_slice().par_chunks_mut(d).zip(normed.as_slice().par_chunks(d));

@@ -146,7 +146,8 @@ mod tests {
         let mut gradient = weight.clone();
         norm.back(&normed, &scale, &mut gradient, Isa::best());
         for i in 0..d {
-            let moved = |by: f32| x.iter().enumerate().map(|(j, x)| if i == j { x + by } else { *x }).collect::<Vec<_>>();
+            let moved =
+                |by: f32| x.iter().enumerate().map(|(j, x)| if i == j { x + by } else { *x }).collect::<Vec<_>>();
             let difference = (loss(&moved(0.01)) - loss(&moved(-0.01))) / 0.02;
             assert!((difference - f64::from(gradient[i])).abs() < 1e-3, "{i}: {difference} {}", gradient[i]);
         }

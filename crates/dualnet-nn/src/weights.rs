@@ -133,7 +133,8 @@ fn files(folder: &Path) -> Result<Vec<PathBuf>> {
         (true, false) => Ok(vec![single]),
         (false, true) => shards(folder, &index),
         (false, false) => {
-            let hint = "name the folder of a pretrained encoder; weights in other formats (pytorch_model.bin) are not read";
+            let hint =
+                "name the folder of a pretrained encoder; weights in other formats (pytorch_model.bin) are not read";
             Err(Error::model(folder, "the weights", format!("{SINGLE} or {INDEX}"), "neither", hint))
         }
     }

@@ -28,15 +28,35 @@ fn config_refused(name: &str, from: &str, to: &str, words: &[&str]) {
 
 #[test]
 fn foreign_configurations_are_refused() {
-    config_refused("bert", "\"model_type\": \"bert\"", "\"model_type\": \"gpt2\"", &["config.json", "model_type", "gpt2"]);
-    config_refused("bert", "\"hidden_size\": 20", "\"hidden_size\": 24", &["shape [32, 24]", "[32, 20]", "different models"]);
+    config_refused(
+        "bert",
+        "\"model_type\": \"bert\"",
+        "\"model_type\": \"gpt2\"",
+        &["config.json", "model_type", "gpt2"],
+    );
+    config_refused(
+        "bert",
+        "\"hidden_size\": 20",
+        "\"hidden_size\": 24",
+        &["shape [32, 24]", "[32, 20]", "different models"],
+    );
     config_refused("bert", "\"hidden_size\": 20", "\"hidden_size\": -20", &["hidden_size", "an integer", "-20"]);
     config_refused("bert", "\"hidden_size\": 20", "\"hidden_size\": 99999999999", &["hidden_size", "99999999999"]);
     config_refused("bert", "\"num_attention_heads\": 4", "\"num_attention_heads\": 3", &["a divisor of 20", "3"]);
     config_refused("bert", "\"hidden_act\": \"gelu\"", "\"hidden_act\": \"mish\"", &["hidden_act", "mish", "gelu_new"]);
-    config_refused("bert", "\"num_hidden_layers\": 2", "\"num_hidden_layers\": 3", &["encoder.layer.2.", "the nearest are"]);
+    config_refused(
+        "bert",
+        "\"num_hidden_layers\": 2",
+        "\"num_hidden_layers\": 3",
+        &["encoder.layer.2.", "the nearest are"],
+    );
     config_refused("distilbert", "\"n_layers\": 2", "\"n_layer\": 2", &["key n_layers", "no such key"]);
-    config_refused("mpnet", "{", "{\"position_embedding_type\": \"relative_key\",", &["position_embedding_type", "relative_key"]);
+    config_refused(
+        "mpnet",
+        "{",
+        "{\"position_embedding_type\": \"relative_key\",",
+        &["position_embedding_type", "relative_key"],
+    );
     config_refused("bert", "{", "{\"intermediate_sizes\": [28],", &["intermediate_sizes", "2 integers"]);
     config_refused("bert", "{", "[", &["config.json", "JSON"]);
 }

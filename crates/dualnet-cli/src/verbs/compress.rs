@@ -165,7 +165,10 @@ impl Compress {
         }
         let quality = |name: &str, q: &Quality, seconds: f64| {
             let (cosine, error) = (output::number(q.cosine), output::number(q.hidden_error));
-            format!("{name}: cosine to the original {cosine}, error of hidden states {error}; {}", output::duration(seconds))
+            format!(
+                "{name}: cosine to the original {cosine}, error of hidden states {error}; {}",
+                output::duration(seconds)
+            )
         };
         let apart = output::count(report.texts_apart, "text");
         self.common.say(&format!("on {apart} kept apart"));

@@ -40,8 +40,11 @@ pub(super) fn distill(
         encoder.check_finite(&own, &batch)?;
         let (_, gradient) = loss(&own, &target, &batch, embedder.pooling);
         let gradients = encoder.gradients(&traces, gradient, &batch, resources)?;
-        let wanted: Vec<_> =
-            (lowest..).zip(gradients).filter(|(layer, _)| layers.contains(layer)).map(|(_, gradient)| gradient).collect();
+        let wanted: Vec<_> = (lowest..)
+            .zip(gradients)
+            .filter(|(layer, _)| layers.contains(layer))
+            .map(|(_, gradient)| gradient)
+            .collect();
         let nets = encoder.layers.iter_mut().enumerate().filter(|(layer, _)| layers.contains(layer));
         adam.step(nets.map(|(_, layer)| &mut layer.ffn), &wanted);
     }
@@ -101,7 +104,9 @@ mod tests {
     #[test]
     fn gradients_are_differences() -> Result<()> {
         let resources = Resources::new(2)?;
-        for (name, pooling, lowest) in [("bert", Pooling::Mean, 0), ("mpnet", Pooling::Cls, 0), ("roberta", Pooling::Mean, 1)] {
+        for (name, pooling, lowest) in
+            [("bert", Pooling::Mean, 0), ("mpnet", Pooling::Cls, 0), ("roberta", Pooling::Mean, 1)]
+        {
             let original = tiny(name)?;
             let texts: [&[u32]; 3] = [&[2, 5, 7, 8, 9, 3], &[2, 12, 6, 18, 22, 11, 10, 14, 19, 3], &[2, 3]];
             let batch = Batch::new(texts)?;
@@ -110,7 +115,11 @@ mod tests {
             let mut encoder = original.clone();
             shift(&mut encoder, &direction(&original, 0, &mut draws), 0.05);
             let (own, traces) = encoder.trace(&batch, lowest, &resources)?;
-            assert_eq!(own.as_slice(), encoder.forward(&batch, &resources)?.as_slice(), "one description, the same bits");
+            assert_eq!(
+                own.as_slice(),
+                encoder.forward(&batch, &resources)?.as_slice(),
+                "one description, the same bits"
+            );
             let (_, gradient) = loss(&own, &target, &batch, pooling);
             let gradients = encoder.gradients(&traces, gradient, &batch, &resources)?;
             for _ in 0..4 {
@@ -129,7 +138,10 @@ mod tests {
                 };
                 let h = 2e-3;
                 let difference = (at(h)? - at(-h)?) / f64::from(2.0 * h);
-                assert!((difference - expected).abs() < 0.01 * expected.abs() + 2e-3, "{name}: {difference} {expected}");
+                assert!(
+                    (difference - expected).abs() < 0.01 * expected.abs() + 2e-3,
+                    "{name}: {difference} {expected}"
+                );
             }
         }
         Ok(())

@@ -86,8 +86,7 @@ fn narrow(
     let source = drawn.as_ref().unwrap_or(old);
     let all = statistics(source, calibration, resources)?;
     let n = all.rows() as f64;
-    let weights: Vec<f64> =
-        all.target_scatter().iter().map(|s| if *s > 0.0 { (n / s).sqrt() } else { 0.0 }).collect();
+    let weights: Vec<f64> = all.target_scatter().iter().map(|s| if *s > 0.0 { (n / s).sqrt() } else { 0.0 }).collect();
     let columns = match method {
         Method::Neurons => {
             let scaled = |i, o| all.cross()[(i, o)] / n * weights[o];

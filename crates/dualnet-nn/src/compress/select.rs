@@ -23,7 +23,13 @@ pub(super) fn forward_selection(k: &Mat<f64>, p: Mat<f64>, count: usize, resourc
     let eps = FLOOR * (0..features).map(|i| k[(i, i)]).sum::<f64>() / features.max(1) as f64 + f64::MIN_POSITIVE;
     let mut rows: Vec<Row> = (0..features)
         .zip(p.as_slice().chunks_exact(p.cols().max(1)))
-        .map(|(i, q)| Row { left: k[(i, i)], q: q.to_vec(), r: Vec::with_capacity(count), gain: dot(q, q), used: false })
+        .map(|(i, q)| Row {
+            left: k[(i, i)],
+            q: q.to_vec(),
+            r: Vec::with_capacity(count),
+            gain: dot(q, q),
+            used: false,
+        })
         .collect();
     let mut chosen = Vec::with_capacity(count);
     for _ in 0..count {
@@ -91,7 +97,8 @@ mod tests {
                 let kept: Vec<usize> = chosen[..t].iter().copied().chain([next]).collect();
                 let a = Mat::from_fn(t + 1, t + 1, |i, j| k[(kept[i], kept[j])]);
                 let b = Mat::from_fn(t + 1, outputs, |i, o| p[(kept[i], o)]);
-                let x = dualnet::linalg::Cholesky::new(a, "test", &resources).and_then(|c| c.solve(b.as_ref(), &resources));
+                let x =
+                    dualnet::linalg::Cholesky::new(a, "test", &resources).and_then(|c| c.solve(b.as_ref(), &resources));
                 x.map(|x| x.as_slice().iter().zip(b.as_slice()).map(|(x, b)| x * b).sum::<f64>()).unwrap_or(f64::NAN)
             };
             let others = (0..f).filter(|i| !chosen[..t].contains(i));

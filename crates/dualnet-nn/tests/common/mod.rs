@@ -22,7 +22,8 @@ pub fn copy(name: &str) -> tempfile::TempDir {
 /// Sentences of the words of the tiny vocabulary, all different.
 pub fn sentences(count: usize) -> Vec<String> {
     const WORDS: [&str; 16] = [
-        "the", "a", "film", "is", "good", "bad", "very", "not", "one", "of", "scene", "music", "story", "warm", "cold", "dull",
+        "the", "a", "film", "is", "good", "bad", "very", "not", "one", "of", "scene", "music", "story", "warm", "cold",
+        "dull",
     ];
     let sentence = |i: usize| {
         let words = (0..3 + i % 9).map(|j| WORDS[(i * 7 + j * (3 + i / 16) + i / 5) % WORDS.len()]);
