@@ -83,11 +83,11 @@ impl Compress {
     /// Runs the verb.
     pub fn run(self) -> Result<()> {
         if let Some(path) = &self.output {
-            check_output(path, Output::Model)?;
             if path.exists() {
                 let found = path.display().to_string();
                 return Err(Error::argument("-o", "a name that is free", &found, "choose another name or remove it"));
             }
+            check_output(path, Output::Model)?;
         }
         let options = self.options()?;
         let resources = self.common.resources()?;
