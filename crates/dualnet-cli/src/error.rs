@@ -16,7 +16,7 @@ pub enum Error {
     Data(#[from] dualnet_io::Error),
     /// From pretrained encoders.
     #[error("{0}")]
-    Encoder(#[from] dualnet_nn::Error),
+    Encoder(Box<dualnet_nn::Error>),
     /// Writing to standard output.
     #[error("standard output: {0}")]
     Output(#[from] std::io::Error),
@@ -40,6 +40,12 @@ pub enum Error {
         /// What is wrong with it.
         source: Box<dualnet::Error>,
     },
+}
+
+impl From<dualnet_nn::Error> for Error {
+    fn from(error: dualnet_nn::Error) -> Self {
+        Self::Encoder(Box::new(error))
+    }
 }
 
 impl Error {

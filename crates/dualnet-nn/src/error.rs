@@ -1,6 +1,6 @@
 //! What can go wrong, said so that it can be mended: where, what was expected, what was found, one thing to try.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Result of anything in this crate that can fail.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -19,7 +19,7 @@ pub enum Error {
     #[error("{}: {at}: expected {expected}, found {found}; {hint}", .file.display())]
     Model {
         /// The file or folder.
-        file: PathBuf,
+        file: Box<Path>,
         /// The key or the tensor.
         at: String,
         /// What would have been accepted.

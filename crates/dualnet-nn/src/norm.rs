@@ -145,11 +145,11 @@ mod tests {
         norm.rows(&mut normed, &mut scale, &mut y, Isa::best());
         let mut gradient = weight.clone();
         norm.back(&normed, &scale, &mut gradient, Isa::best());
-        for i in 0..d {
+        for (i, gradient) in gradient.iter().enumerate() {
             let moved =
                 |by: f32| x.iter().enumerate().map(|(j, x)| if i == j { x + by } else { *x }).collect::<Vec<_>>();
             let difference = (loss(&moved(0.01)) - loss(&moved(-0.01))) / 0.02;
-            assert!((difference - f64::from(gradient[i])).abs() < 1e-3, "{i}: {difference} {}", gradient[i]);
+            assert!((difference - f64::from(*gradient)).abs() < 1e-3, "{i}: {difference} {gradient}");
         }
     }
 }

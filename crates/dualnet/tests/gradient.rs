@@ -46,7 +46,7 @@ fn agrees(net: &Net, kind: KernelKind, x: &Mat<f64>, y: &Mat<f64>) -> Result<(),
     let k = kind.of((grams.nngp, grams.ntk)).unwrap();
     let values = |r: usize, out: usize| -> f64 { (0..y.rows()).map(|j| k[(r, j)] * a[(j, out)]).sum() };
     let scale = found.iter().flat_map(|g| g.as_slice()).fold(0.0f64, |m, g| m.max(g.abs())).max(1e-3);
-    for out in 0..2 {
+    for (out, found) in found.iter().enumerate() {
         for i in 0..x.rows() {
             for axis in 0..d {
                 let at = |s: f64| {
@@ -54,7 +54,7 @@ fn agrees(net: &Net, kind: KernelKind, x: &Mat<f64>, y: &Mat<f64>) -> Result<(),
                     values((i * d + axis) * 6 + step, out)
                 };
                 let slope = difference(|t| at((t / h).round()), h);
-                let ours = found[out][(i, axis)];
+                let ours = found[(i, axis)];
                 if (ours - slope).abs() > 1e-7 * scale {
                     return Err(format!(
                         "output {out}, row {i}, axis {axis}: {ours} against {slope} ({scale}) in {net}"
