@@ -159,12 +159,13 @@ fn auto_takes_features_of_images_where_the_kernel_takes_too_long_or_too_much() {
     let done = place.ok("fit x --labels y --net myrtle-5 --images 40 --time 1h --dry-run");
     assert!(done.out.starts_with("40 images, 820 pairs"), "{}", done.out);
     place.fails(
-        "fit x --labels y --net myrtle-5 --time 1ms",
+        "fit x --labels y --net myrtle-5 --time .001s",
         &["--memory and --time", "for 256 features of 300 images"],
     );
-    let hurried = "fit x --labels y --net myrtle-5 --method features --features 256 --time 1ms";
+    let hurried = "fit x --labels y --net myrtle-5 --method features --features 256 --time .001s";
     place.fails(hurried, &["--time: expected about", "for 256 features"]);
-    place.fails("fit x --labels y --net myrtle-5 --method exact --time 1ms", &["--time: expected about", "for exact"]);
+    place
+        .fails("fit x --labels y --net myrtle-5 --method exact --time .001s", &["--time: expected about", "for exact"]);
 }
 
 #[test]

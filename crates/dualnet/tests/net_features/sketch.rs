@@ -98,21 +98,25 @@ fn one_activation_is_unbiased_at_any_norm() {
     }
 }
 
-/// From the truncated kernel, a quarter of the error for sixteen times the features.
+/// From the truncated kernel, a quarter of the error for sixteen times the features: in the mean over all activations and depths. Rows of large
+/// norm make up nearly all of an error, so that one of few seeds is uncertain by half of itself.
 #[test]
 fn errors_fall_as_the_root_of_the_dimension() {
-    let degree = 8;
+    let (degree, mut logarithms) = (8, Vec::new());
     for (name, depth) in NAMES.iter().zip([1, 2, 3, 4, 5].iter().cycle()) {
         let x = rows(8, 8, 0.1, largest(name));
         for kind in KINDS {
             let case = Case::dense(&net(name, *depth), &x, kind);
             let expected = truncated(&case, degree);
             let [few, many] =
-                [256, 4096].map(|dim| case.error_from(&expected, &case.options(dim).sketched(Some(degree)), 4));
+                [128, 2048].map(|dim| case.error_from(&expected, &case.options(dim).sketched(Some(degree)), 4));
             let ratio = few / many;
-            assert!((2.0..10.0).contains(&ratio), "{name}-{depth} {kind:?}: {few} and {many}, ratio {ratio}");
+            assert!(ratio > 1.3, "{name}-{depth} {kind:?}: {few} and {many}, ratio {ratio}");
+            logarithms.push(ratio.ln());
         }
     }
+    let mean = (logarithms.iter().sum::<f64>() / logarithms.len() as f64).exp();
+    assert!((3.0..5.4).contains(&mean), "{mean} in the geometric mean");
 }
 
 /// The exact kernel, by the degree that is chosen. The limits are about twice what was found.
@@ -122,7 +126,7 @@ fn chosen_degrees_give_the_exact_kernel() {
     for name in NAMES {
         for kind in KINDS {
             let case = Case::dense(&net(name, 2), &x, kind);
-            let error = case.error(&case.options(4096).sketched(None), 2);
+            let error = case.error(&case.options(2048).sketched(None), 2);
             assert!(error < 0.2, "{name} {kind:?}: {error}");
         }
     }
@@ -153,7 +157,7 @@ fn layers_over_positions() {
 /// Products by random features and by sketches, of two branches and of three, alone and inside others.
 #[test]
 fn products_of_branches() {
-    let x = rows(8, 6, 0.5, 4.0);
+    let (x, mut logarithms) = (rows(8, 6, 0.5, 4.0), Vec::new());
     for net in [
         "layers = [{product = [['dense', 'relu'], ['dense', 'erf']]}, 'dense']",
         "layers = ['dense', 'relu', {product = [['dense'], ['dense', 'gelu', 'dense'], ['dense', 'sin']]}, 'dense', 'relu', 'dense']",
@@ -163,14 +167,17 @@ fn products_of_branches() {
         for kind in KINDS {
             let case = Case::dense(net, &x, kind);
             for options in [case.options(128), case.options(128).sketched(Some(12))] {
-                let many = NetFeatureOptions { dim: 4096, ..options };
+                let many = NetFeatureOptions { dim: 2048, ..options };
                 // One factor common to all entries is most of the error: a single number a seed.
                 let (few, many) = (case.error(&options, 6), case.error(&many, 6));
-                assert!(many < 0.15, "{net} {options:?}: {many}");
-                assert!(few / many > 1.8, "{net} {options:?}: {few} and {many}");
+                assert!(many < 0.3 && few / many > 1.3, "{net} {options:?}: {few} and {many}");
+                logarithms.push((few / many).ln());
             }
         }
     }
+    // Sixteen times the features: a quarter of the error.
+    let mean = (logarithms.iter().sum::<f64>() / logarithms.len() as f64).exp();
+    assert!((2.6..6.0).contains(&mean), "{mean} in the geometric mean");
 }
 
 #[test]

@@ -49,6 +49,9 @@ pub(in crate::model) fn is_meant_by(json: &serde_json::Value) -> bool {
     json.get("images").is_some()
 }
 
+/// Values of an image of a model: a description is not trusted with more, before any array has shown that there are as many.
+const MOST_VALUES: usize = 1 << 24;
+
 impl ImageModel {
     /// Takes the model apart. Putting the parts together gives the same bits.
     pub fn to_parts(&self) -> Result<Parts> {
@@ -111,7 +114,8 @@ impl ImageModel {
         let mut tensors = parts.tensors;
         let intercept = take(&mut tensors, "intercept", &[None])?.into_vec();
         let (width, k) = (shape.width(), intercept.len());
-        expect(width > 0, &place("images"), "images with values", &shape.to_string())?;
+        let expected = format!("images of 1 to {MOST_VALUES} values");
+        expect((1..=MOST_VALUES).contains(&width), &place("images"), &expected, &shape.to_string())?;
         let kind: KernelKind = fields.get("kernel")?;
         let net = Net::from_json(&fields.get::<serde_json::Value>("net")?.to_string())?;
         ImageKernel::new(&net, &shape, augment)?;
