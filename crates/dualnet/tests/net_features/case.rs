@@ -62,4 +62,26 @@ impl Case {
         };
         ((0..seeds).map(square).sum::<f64>() / seeds as f64).sqrt()
     }
+
+    /// The mean over seeds is `expected` within 4.5 standard errors and `slack` of it.
+    pub fn assert_unbiased(
+        &self,
+        name: &str,
+        expected: &Mat<f64>,
+        options: &NetFeatureOptions,
+        seeds: u64,
+        slack: f64,
+    ) {
+        let all: Vec<Mat<f64>> = (0..seeds).map(|seed| self.estimate(options, seed)).collect();
+        for (e, expected) in expected.as_slice().iter().enumerate() {
+            let mean = all.iter().map(|k| k.as_slice()[e]).sum::<f64>() / seeds as f64;
+            let square = all.iter().map(|k| (k.as_slice()[e] - mean).powi(2)).sum::<f64>();
+            let deviation = (square / (seeds as f64 * (seeds - 1) as f64)).sqrt();
+            assert!(
+                (mean - expected).abs() < 4.5 * deviation + slack * expected.abs() + 1e-9,
+                "{name} {:?} {options:?} entry {e}: {mean}, expected {expected} within {deviation}",
+                self.kind
+            );
+        }
+    }
 }

@@ -24,16 +24,7 @@ fn one_activation_is_unbiased_at_any_norm() {
             let exact = case.exact();
             for projection in [ProjectionKind::Gaussian, ProjectionKind::Structured] {
                 let options = NetFeatureOptions { projection, ..case.options(64) };
-                let all: Vec<Mat<f64>> = (0..seeds).map(|seed| case.estimate(&options, seed)).collect();
-                for (e, exact) in exact.as_slice().iter().enumerate() {
-                    let mean = all.iter().map(|k| k.as_slice()[e]).sum::<f64>() / seeds as f64;
-                    let square = all.iter().map(|k| (k.as_slice()[e] - mean).powi(2)).sum::<f64>();
-                    let deviation = (square / (seeds as f64 * (seeds - 1) as f64)).sqrt();
-                    assert!(
-                        (mean - exact).abs() < 4.5 * deviation + 3e-4 * exact.abs() + 1e-9,
-                        "{name} {kind:?} {projection:?} entry {e}: {mean}, expected {exact} within {deviation}"
-                    );
-                }
+                case.assert_unbiased(name, &exact, &options, seeds, 3e-4);
             }
         }
     }

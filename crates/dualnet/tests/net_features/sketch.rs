@@ -84,16 +84,7 @@ fn one_activation_is_unbiased_at_any_norm() {
             let case = Case::dense(&net(name, 1), &x, kind);
             let expected = truncated(&case, degree);
             let options = case.options(96).sketched(Some(degree));
-            let all: Vec<Mat<f64>> = (0..seeds).map(|seed| case.estimate(&options, seed)).collect();
-            for (e, expected) in expected.as_slice().iter().enumerate() {
-                let mean = all.iter().map(|k| k.as_slice()[e]).sum::<f64>() / seeds as f64;
-                let square = all.iter().map(|k| (k.as_slice()[e] - mean).powi(2)).sum::<f64>();
-                let deviation = (square / (seeds as f64 * (seeds - 1) as f64)).sqrt();
-                assert!(
-                    (mean - expected).abs() < 4.5 * deviation + 1e-4 * expected.abs() + 1e-9,
-                    "{name} {kind:?} entry {e}: {mean}, expected {expected} within {deviation}"
-                );
-            }
+            case.assert_unbiased(name, &expected, &options, seeds, 1e-4);
         }
     }
 }
