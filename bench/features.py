@@ -58,10 +58,14 @@ def arguments():
     return parser.parse_args()
 
 
+class Refused(Exception):
+    """What the program says instead of an answer."""
+
+
 def run(*words):
     done = subprocess.run([BINARY, *map(str, words), "--json", "--threads", "1"], capture_output=True, text=True)
     if done.returncode:
-        sys.exit(f"{' '.join(map(str, words))}: {done.stderr}")
+        raise Refused(f"{' '.join(map(str, words))}: {done.stderr.strip()}")
     return json.loads(done.stdout)
 
 
@@ -156,7 +160,11 @@ def activations(folder, seeds, method):
     for activation in ACTIVATIONS:
         net = f"fc-{activation}-2"
         k = exact(net, x, folder)
-        found = [ours(net, 4096, k, folder, seed, method) for seed in range(seeds)]
+        try:
+            found = [ours(net, 4096, k, folder, seed, method) for seed in range(seeds)]
+        except Refused as why:
+            print(f"{activation:<56}refused: {str(why).splitlines()[-1]}", flush=True)
+            continue
         rows.append({"net": net, "error": mean(e for e, _ in found), "seconds": median(s for _, s in found)})
         print(f"{activation:<56}{rows[-1]['error']:8.4f}{rows[-1]['seconds']:9.3f}", flush=True)
     return rows

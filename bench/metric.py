@@ -51,7 +51,9 @@ def ours(metric, table, train, test, options):
     score = answer["test"]["accuracy" if table.task == "classification" else "r2"]
     found = answer.get("metric") or {}
     extra = {"kind": found.get("kind"), "steps": found.get("steps", 0), "rows": answer["n_train"]}
-    return score, extra | {"brier": answer["test"].get("brier"), "wall_seconds": answer["seconds"]}
+    told = answer.get("loo") or {}
+    extra |= {"brier": answer["test"].get("brier"), "wall_seconds": answer["seconds"], "coverage": answer["test"].get("coverage_90")}
+    return score, extra | {"loo": told.get("accuracy" if table.task == "classification" else "r2"), "loo_brier": told.get("brier")}
 
 
 def xrfm(table, train, test, options):
@@ -149,7 +151,7 @@ def report(options):
         folds = sum(len(found) for by in rows.values() for found in list(by.values())[:1])
         print(f"\n## {task}: {len(rows)} tables, {folds} folds\n")
         head = "| method | mean accuracy | mean Brier |" if task == "classification" else "| method | mean R2 | without puma32h |"
-        print(head + " mean rank | median CPU s |\n|---|---:|---:|---:|---:|")
+        print(head + " mean rank | median CPU s | mean by leave-one-out | 90 % intervals held |\n|---|---:|---:|---:|---:|---:|---:|")
         for m in wanted:
             mean = np.mean([by[m] for by in scores.values()])
             if task == "classification":
@@ -158,8 +160,13 @@ def report(options):
             else:
                 second = np.mean([by[m] for t, by in scores.items() if t != "puma32h"])
             cost = np.median([r["cpu_seconds"] for by in rows.values() for r in by[m]])
+            told = [
+                [np.mean([r[what] for r in by[m]]) for by in rows.values() if all(r.get(what) is not None for r in by[m])]
+                for what in ("loo", "coverage")
+            ]
+            loo, held = ("-" if len(found) < len(rows) else f"{np.mean(found):.4f}" for found in told)
             second = "-" if second is None else f"{second:.4f}"
-            print(f"| {m} | {mean:.4f} | {second} | {place[m]:.2f} | {cost:.2f} |")
+            print(f"| {m} | {mean:.4f} | {second} | {place[m]:.2f} | {cost:.2f} | {loo} | {held} |")
         if options.per_table:
             print("\n| table | rows | metric | " + " | ".join(wanted) + " |\n|---|---:|---|" + "---:|" * len(wanted))
             for t, by in scores.items():

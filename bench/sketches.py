@@ -157,20 +157,19 @@ def sparse(run, folder, picture):
 
 
 def draw(rows, slope, constant, picture):
-    import matplotlib
-
-    matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
+    from snnk_plots import BLUE, RED, STYLE, label, save
+
+    plt.rcParams.update(STYLE | {"svg.hashsalt": "sparse features"})
     x = np.array([r["nonzeros"] for r in rows]) / 1e6
-    figure, axes = plt.subplots(figsize=(5.5, 3.4))
-    axes.plot(x, [r["seconds"] for r in rows], "o", color="#0072B2", label="measured")
+    figure, axes = plt.subplots(figsize=(5.5, 3.4), layout="constrained")
     line = np.array([0, x.max()])
-    axes.plot(line, constant + slope * 1e6 * line, color="#D55E00", label=f"{1e9 * slope:.1f} ns a non-zero")
-    axes.set_xlabel("non-zeros, millions")
+    axes.plot(line, constant + slope * 1e6 * line, color=RED)
+    axes.plot(x, [r["seconds"] for r in rows], "o", color=BLUE)
+    label(axes, 0.55 * x.max(), constant + slope * 0.5e6 * x.max(), f"{1e9 * slope:.0f} ns a non-zero", RED, va="top")
+    axes.set_xlabel("non-zeros of 8,000 texts, millions")
     axes.set_ylabel("seconds, one thread")
     axes.set_xlim(0)
     axes.set_ylim(0)
-    axes.legend(frameon=False)
-    figure.tight_layout()
-    figure.savefig(picture, metadata={"Date": None})
+    save(figure, picture)

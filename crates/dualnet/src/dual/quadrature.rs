@@ -9,7 +9,7 @@
 //! (m^2 activations a pair here) and is positive semidefinite; this is for comparison with programs that use this rule.
 
 use super::quadrature_rule::Rule;
-use super::{DynDual, Image, Pair, Partials, PartialsMut, PlaneMut, TileMut};
+use super::{DynDual, Image, Pair, PlaneMut, TileMut};
 use crate::activation::Activation;
 use crate::error::{Error, Result};
 use crate::simd::{Element, Isa, Kernel, Lanes, Real, Vector};
@@ -187,6 +187,7 @@ impl Kernel for Evaluate<'_> {
     }
 }
 
+/// Without partials: kdot is not the derivative of this k.
 impl DynDual for QuadratureDual {
     fn variance(&self, p: f64) -> f64 {
         let s = SQRT_2 * p.sqrt();
@@ -211,15 +212,6 @@ impl DynDual for QuadratureDual {
     fn tile_f64(&self, isa: Isa, tile: TileMut<'_, f64>) {
         self.tile(isa, tile);
     }
-    fn slope_constants_len(&self) -> usize {
-        0
-    }
-    fn slope_constants(&self, _: f64, _: &mut [f64]) {}
-    /// None: kdot is not the derivative of this k.
-    fn partials(&self, _: Pair<f64>) -> Option<Partials<f64>> {
-        None
-    }
-    fn partials_tile(&self, _: Isa, _: PartialsMut<'_>) {}
     fn plane_f32(&self, isa: Isa, plane: &mut PlaneMut<'_, f32>) {
         self.plane(isa, plane);
     }

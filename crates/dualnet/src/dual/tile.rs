@@ -76,13 +76,17 @@ pub trait DynDual: Debug + Send + Sync {
     /// Applies the dual to every pair of a tile.
     fn tile_f64(&self, isa: Isa, tile: TileMut<'_, f64>);
     /// [`Dual::slope_constants_len`].
-    fn slope_constants_len(&self) -> usize;
+    fn slope_constants_len(&self) -> usize {
+        0
+    }
     /// [`Dual::slope_constants`].
-    fn slope_constants(&self, p: f64, out: &mut [f64]);
+    fn slope_constants(&self, _p: f64, _out: &mut [f64]) {}
     /// [`Dual::partials`] of one pair; `None` where they are not known.
-    fn partials(&self, x: Pair<f64>) -> Option<Partials<f64>>;
+    fn partials(&self, _x: Pair<f64>) -> Option<Partials<f64>> {
+        None
+    }
     /// [`Dual::partials`] of every pair of a tile; nothing is written where they are not known.
-    fn partials_tile(&self, isa: Isa, tile: PartialsMut<'_>);
+    fn partials_tile(&self, _isa: Isa, _tile: PartialsMut<'_>) {}
     /// Applies the dual to every pair of a plane.
     fn plane_f32(&self, isa: Isa, plane: &mut PlaneMut<'_, f32>);
     /// Applies the dual to every pair of a plane.

@@ -1,11 +1,12 @@
 //! Comparing candidates by exact leave-one-out, and the choice that fits of many rows begin with: on some of the rows.
 
 use super::candidates::{Candidate, candidates};
-use super::fit::{FitOptions, Solution, Tried, solve};
+use super::fit::{FitOptions, Solution, solve};
 use super::frame::Frame;
 use super::invalid;
 use super::metric::{MetricReport, Task, learn};
 use super::preprocess::{Encoding, Preprocess};
+use super::report::Tried;
 use super::target::Target;
 use super::units::{Unit, standardised};
 use crate::error::Result;

@@ -1,7 +1,7 @@
 //! What a fitted model makes of its inputs: how much each matters, in which directions, and how the prediction moves along one.
 
+use super::draw::some_of;
 use super::exact::Exact;
-use super::fit::some_of;
 use super::fitted::{Model, Prediction, Solution};
 use super::frame::{Column, Frame, Values};
 use super::metric::WIDEST;

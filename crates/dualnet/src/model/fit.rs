@@ -5,27 +5,23 @@
 
 use super::candidates::{Candidate, KernelChoice, KernelKind, NetChoice, candidates};
 use super::compare::{Compared, compare};
+use super::draw::draw;
 use super::exact::Exact;
 use super::fitted::{Model, Solution as Solved};
 use super::frame::Frame;
 use super::invalid;
-use super::metric::{self, MetricChoice, MetricReport, learn};
-use super::metrics::Metrics;
+use super::metric::{self, MetricChoice, learn};
 use super::outputs::Outputs;
-use super::pcg::IterativeReport;
 use super::preprocess::{Encoding, Preprocess};
-use super::primal::FeatureReport;
-use super::target::{Target, Task};
+use super::report::{LambdaError, Report};
+use super::target::Target;
 use super::units::{Unit, standardised, units};
 use crate::error::Result;
 use crate::gram;
 use crate::kernel::DenseKernel;
 use crate::linalg::{Mat, MatRef};
-use crate::random::Draws;
 use crate::resources::Resources;
 use crate::ridge::{DualFit, DualOptions, DualPath, PathPoint, Width, best, default_path};
-use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::{Rng, SeedableRng};
 use serde::{Deserialize, Serialize};
 
 /// What to fit.
@@ -59,88 +55,6 @@ impl Default for FitOptions {
             metric: MetricChoice::None,
         }
     }
-}
-
-/// One candidate's result.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Tried {
-    /// Name of the net.
-    pub net: String,
-    /// Kernel.
-    pub kernel: KernelKind,
-    /// Encoding.
-    pub encoding: Encoding,
-    /// Best lambda of its path.
-    pub lambda: f64,
-    /// Leave-one-out mean squared error there, over all outputs; of numbers in units of their variance, so that outputs of
-    /// different units weigh the same.
-    pub loo_mse: f64,
-}
-
-/// A lambda of a path.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct LambdaError {
-    /// In units of the mean diagonal of the kernel.
-    pub lambda: f64,
-    /// Leave-one-out mean squared error, as in [`Tried`].
-    pub loo_mse: f64,
-}
-
-/// What was fitted, and how good it is on rows it has not seen.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Report {
-    /// Classes or numbers.
-    pub task: Task,
-    /// Training rows.
-    pub n_train: usize,
-    /// Columns of the input before preprocessing.
-    pub n_features: usize,
-    /// Columns the kernel sees.
-    pub n_encoded: usize,
-    /// Number of classes.
-    pub n_classes: Option<usize>,
-    /// Name of the net chosen.
-    pub net: String,
-    /// Kernel chosen.
-    pub kernel: KernelKind,
-    /// Encoding chosen.
-    pub encoding: Encoding,
-    /// How it was solved: `exact`, `features`, `nystrom`, `falkon` or `pcg`.
-    pub method: String,
-    /// Lambda, in units of the mean diagonal of the kernel.
-    pub lambda: f64,
-    /// Exact leave-one-out metrics, of `loo_rows` rows; `None` for conjugate gradients, which are judged by rows held out.
-    pub loo: Option<Metrics>,
-    /// Rows that were left out one at a time: all of them, a random part for features of many rows, none for conjugate gradients.
-    #[serde(default)]
-    pub loo_rows: usize,
-    /// Effective number of parameters; absent for conjugate gradients.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub degrees_of_freedom: Option<f64>,
-    /// Estimate of the condition number of the regularised kernel, of exact fits.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub condition: Option<f64>,
-    /// What had to be added to lambda for a stable solution, in the same units; absent: nothing.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub jitter: Option<f64>,
-    /// The lambdas of the path with their leave-one-out errors, of exact fits.
-    #[serde(skip_serializing_if = "Vec::is_empty", default)]
-    pub path: Vec<LambdaError>,
-    /// What became of the search for a metric; absent: there was none.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub metric: Option<MetricReport>,
-    /// All candidates, best first.
-    pub candidates: Vec<Tried>,
-    /// Rows on which candidates were compared.
-    pub compared_rows: usize,
-    /// Columns left out, with the reason.
-    pub dropped: Vec<(String, String)>,
-    /// The features of a fit in the primal.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub features: Option<FeatureReport>,
-    /// What conjugate gradients did.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub iterative: Option<IterativeReport>,
 }
 
 /// What a fit will take.
@@ -257,6 +171,9 @@ pub fn fit(frame: &Frame, target: &Target, options: &FitOptions, resources: &Res
     };
     let preprocess = preprocess.with_metric(metric);
     let mut fitted = solution.path.fit(solution.point().lambda, resources)?;
+    if let Some(learned) = &learned {
+        learned.correct(&mut fitted.point.loo, y.as_ref());
+    }
     restore(&mut fitted, &units);
     resources.progress.update("solving", 1, 1);
     let path = solution.errors();
@@ -346,54 +263,6 @@ pub(super) fn check(rows: usize, target: &Target) -> Result<()> {
         return Err(invalid("the data", "at least two rows", &rows.to_string(), "give more rows"));
     }
     target.check()
-}
-
-/// The numbers below `rows` in random order, the same for a seed on every platform.
-pub fn shuffled(rows: usize, seed: u64) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..rows).collect();
-    let mut random = ChaCha8Rng::seed_from_u64(seed);
-    for i in (1..rows).rev() {
-        // The bias of the remainder is below 2^-32 for any number of rows that fits in memory.
-        order.swap(i, (random.next_u64() % (i as u64 + 1)) as usize);
-    }
-    order
-}
-
-/// `wanted` of the rows, all where there are fewer, in the order they were drawn.
-pub(super) fn some_of(mut rows: Vec<usize>, wanted: usize, mut draws: Draws) -> Vec<usize> {
-    let (count, wanted) = (rows.len(), wanted.min(rows.len()));
-    for i in 0..wanted {
-        rows.swap(i, i + draws.below(count - i));
-    }
-    rows.truncate(wanted);
-    rows
-}
-
-/// A random part of the rows in ascending order; `None`: all. Classes keep at least two members where they have them.
-pub(super) fn draw(rows: usize, wanted: usize, target: &Target, seed: u64) -> Option<Vec<usize>> {
-    if wanted >= rows {
-        return None;
-    }
-    let mut order = shuffled(rows, seed);
-    if let Target::Classes { codes, labels, .. } = target {
-        // Two of each class first, so that no class is missing from the comparison.
-        let mut seen = vec![0u8; labels.len()];
-        let (mut first, mut rest) = (Vec::new(), Vec::new());
-        for i in order {
-            let count = &mut seen[codes[i]];
-            if *count < 2 && first.len() < wanted {
-                *count += 1;
-                first.push(i);
-            } else {
-                rest.push(i);
-            }
-        }
-        first.extend(rest);
-        order = first;
-    }
-    order.truncate(wanted);
-    order.sort_unstable();
-    Some(order)
 }
 
 /// A path solved.

@@ -3,12 +3,12 @@
 use super::batches::Batches;
 use super::exact::Exact;
 use super::features::Features;
-use super::fit::Report;
 use super::frame::{Column, Frame};
 use super::invalid;
 use super::metrics::Metrics;
 use super::outputs::{Outputs, other_task};
 use super::preprocess::{InputKind, Preprocess};
+use super::report::Report;
 use super::target::{Target, Task};
 use crate::error::Result;
 use crate::linalg::Mat;

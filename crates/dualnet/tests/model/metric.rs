@@ -48,7 +48,15 @@ fn few_of_many_columns_are_found() {
     assert!(scores[0] < 0.3 && scores[1..].iter().all(|s| *s > 0.65), "{scores:?}");
     assert_eq!(none.report().metric, None);
     let report = auto.report().metric.as_ref().unwrap();
-    assert!(report.kind.is_some() && report.steps > 0 && report.tried.len() == 6 && report.gate_rows == 300);
+    assert!(report.kind.is_some() && report.steps > 0 && report.gate_rows == 300);
+    // No step after one that did not help.
+    let errors = |kind| report.tried.iter().filter(move |t| t.kind == kind).map(|t| t.mse).collect::<Vec<_>>();
+    for found in [errors(MetricKind::Full), errors(MetricKind::Diagonal)] {
+        let last = found.len() - 1;
+        assert!(
+            found[..last].windows(2).all(|w| w[1] < w[0]) && (last == 2 || last == 0 || found[last] >= found[last - 1])
+        );
+    }
     let kinds = [&full, &diagonal].map(|model| model.report().metric.as_ref().unwrap().kind);
     assert_eq!(kinds, [Some(MetricKind::Full), Some(MetricKind::Diagonal)]);
 
@@ -62,6 +70,24 @@ fn few_of_many_columns_are_found() {
     let values: Vec<f64> = curve.points.iter().map(|p| p.outputs[0]).collect();
     let (low, high) = values.iter().fold((f64::MAX, f64::MIN), |(a, b), v| (a.min(*v), b.max(*v)));
     assert!(high - low > 1.0, "{values:?}");
+}
+
+/// Leave-one-out of a fit in a metric that has seen the rows left out is corrected by what cross-validation finds.
+#[test]
+fn errors_and_intervals_hold_for_new_rows() {
+    let (mut covered, mut quotient, mut raised) = (0.0, 0.0, 0.0);
+    for seed in 0..6 {
+        let (frame, target) = planted(150, 100 + seed);
+        let model = fit(&frame, &target, &options(MetricChoice::Full), &one()).unwrap();
+        let (new, truth) = planted(600, 200 + seed);
+        let (metrics, coverage) = model.evaluate(&new, &truth, &one()).unwrap();
+        covered += coverage.unwrap() / 6.0;
+        quotient += (metrics.rmse.unwrap() / model.report().loo.as_ref().unwrap().rmse.unwrap()).ln() / 6.0;
+        raised += model.report().metric.as_ref().unwrap().optimism.sqrt().ln() / 6.0;
+    }
+    eprintln!("covered {covered}, log of test over leave-one-out {quotient}, without correction {}", quotient + raised);
+    assert!((0.87..0.94).contains(&covered), "{covered}");
+    assert!(quotient.abs() < 0.08 && quotient + raised > 0.08, "{quotient} {raised}");
 }
 
 #[test]

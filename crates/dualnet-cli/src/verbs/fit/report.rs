@@ -158,7 +158,14 @@ pub(super) fn metric_words(report: &Report) -> String {
         (Some(kind), _) => {
             let used = metric.tried.iter().find(|t| t.kind == kind && t.steps == metric.steps);
             let change = used.map_or(String::new(), |t| format!(", cross-validated squared error {}", by(t.mse)));
-            format!("{}, {}{change}; leave-one-out is optimistic", kind.name(), output::count(metric.steps, "step"))
+            // Others are judged by rows of which the metric has seen some at most.
+            let raised = match (report.method == "exact", metric.optimism) {
+                (true, factor) if factor > 1.0 => {
+                    format!("; squared errors of leave-one-out raised by {:.0} %", 100.0 * (factor - 1.0))
+                }
+                _ => String::new(),
+            };
+            format!("{}, {}{change}{raised}", kind.name(), output::count(metric.steps, "step"))
         }
         (None, Some(best)) => {
             let steps = output::count(best.steps, "step");

@@ -7,17 +7,13 @@ mod options;
 
 pub use options::{FalkonOptions, plan_falkon};
 
-use super::compare::choose;
 use super::features::FeaturePrecision;
-use super::fit::{check, draw};
 use super::fitted::Model;
 use super::frame::Frame;
-use super::invalid;
-use super::judged::{Judged, LEAST_ROWS, held_out, unjudged};
+use super::judged::{Begun, Judged, begin, unjudged};
 use super::metrics::Metrics;
 use super::pcg::{IterativeReport, LambdaReport, PcgPlan, lambdas};
 use super::target::Target;
-use super::units::{standardised, units};
 use crate::error::Result;
 use crate::features::landmarks::{LandmarkMethod, Landmarks};
 use crate::gram;
@@ -53,37 +49,23 @@ use crate::ridge::statistics::CHUNK;
 /// ```
 pub fn fit_falkon(frame: &Frame, target: &Target, options: &FalkonOptions, resources: &Resources) -> Result<Model> {
     let rows = frame.rows();
-    check(rows, target)?;
     options.check()?;
-    if rows < LEAST_ROWS {
-        let hint = "give more rows, or take the exact method";
-        return Err(invalid("the data", "at least three rows for conjugate gradients", &rows.to_string(), hint));
-    }
-    let shape = (rows, frame.columns().len(), target.outputs());
-    let plan = plan_falkon(shape, options, resources.memory)?;
-    let what = format!("a fit of {rows} rows on {} landmarks", plan.landmarks);
-    let hint = "raise --memory, or take fewer --features";
-    resources.reserve(&what, plan.bytes, hint)?;
-    let units = units(target)?;
-    let some = draw(rows, options.choice.compared(rows), target, resources.seed);
-    let some = some.unwrap_or_else(|| (0..rows).collect());
-    let choice = choose((frame, target), &some, &options.choice, &units, resources)?;
-    // Words and bins are wider than their columns.
-    let width = choice.preprocess.width();
-    let plan = plan_falkon((rows, width.max(shape.1), shape.2), options, resources.memory)?;
-    resources.reserve(&what, plan.bytes, hint)?;
-    let held = held_out(rows, resources.seed);
-    let lambdas: Vec<f64> =
-        lambdas(&options.choice, choice.lambda, plan.precision, rows).iter().map(|l| l / rows as f64).collect();
+    let what = format!("a fit of {rows} rows on {} landmarks", options.landmarks(rows));
+    let named = (what.as_str(), "raise --memory, or take fewer --features");
+    let plan = |shape| plan_falkon(shape, options, resources.memory);
+    let Begun { units, choice, plan, held, x, y } = begin((frame, target), named, &options.choice, &plan, resources)?;
+    // Down to where it stops paying: many more rows than were compared want far less, and the preconditioner makes every lambda easy. The
+    // precision of the kernels of the rows is no bound: their square has no negative eigenvalues, however it is rounded.
+    let lambdas = lambdas(&options.choice, (choice.lambda, 0.0), FeaturePrecision::F64, rows);
+    let lambdas: Vec<f64> = lambdas.iter().map(|l| l / rows as f64).collect();
     let told = LandmarkOptions {
         lambdas,
         tolerance: options.tolerance,
         holdout: held.clone(),
         gain: options.gain,
-        room: options.room(&plan, (width.max(shape.1), shape.2), resources.memory)?,
+        room: options.room(&plan, (x.cols().max(frame.columns().len()), target.outputs()), resources.memory)?,
         ..LandmarkOptions::default()
     };
-    let (x, y) = (choice.preprocess.apply(frame)?, standardised(target, &units)?);
     let (landmarks, path) = match plan.precision {
         FeaturePrecision::F32 => solve::<f32>(&choice.candidate, x, &y, &plan, &told, resources)?,
         FeaturePrecision::F64 => solve::<f64>(&choice.candidate, x, &y, &plan, &told, resources)?,

@@ -1,4 +1,4 @@
-//! Whether a metric helps, by 3-fold cross-validation: every shape and number of steps, learned on two folds and judged on the third.
+//! Whether a metric helps, by 3-fold cross-validation: shapes and numbers of steps, learned on two folds and judged on the third.
 
 use super::learn::{Task, best_fit, gate_rows, next_metric, transformed};
 use super::{GAIN, GATE_ROWS, LEARN_ROWS, Metric, MetricChoice, MetricKind, MetricReport, MetricTried, STEPS};
@@ -11,6 +11,9 @@ use crate::resources::Resources;
 
 const FOLDS: usize = 3;
 
+/// Bound of what leave-one-out is multiplied by: where it is 0, up to rounding, nothing can be said.
+const MOST_OPTIMISM: f64 = 100.0;
+
 /// What cross-validation found.
 pub(super) struct Gate {
     /// Shape and steps to use; `None`: no metric.
@@ -18,41 +21,90 @@ pub(super) struct Gate {
     pub report: MetricReport,
 }
 
-/// Compares 0 to [`STEPS`] steps of each of `kinds`.
+/// Compares 0 to [`STEPS`] steps of each of `kinds`; a kind takes no further step once one did not lower its error.
 pub(super) fn gate(task: &Task<'_>, kinds: &[MetricKind], resources: &Resources) -> Result<Gate> {
     let some = gate_rows(task.x.rows(), resources).unwrap_or_else(|| (0..task.x.rows()).collect());
     let parts = folds(&some, task.codes, resources.seed);
-    let (mut without, mut errors) = (0.0, vec![[0.0; STEPS]; kinds.len()]);
-    for (at, test) in parts.iter().enumerate() {
-        resources.progress.update("judging metrics", at as u64, FOLDS as u64);
-        let train: Vec<usize> =
-            parts.iter().enumerate().filter(|(k, _)| *k != at).flat_map(|(_, p)| p.clone()).collect();
-        let fold = Fold {
-            task,
-            x: task.x.select_rows(&train),
-            y: task.y.select_rows(&train),
-            new: task.x.select_rows(test),
-            truth: task.y.select_rows(test),
-        };
-        without += fold.run(kinds, &mut errors, resources)?;
+    let folds: Vec<Fold<'_>> = (0..parts.len()).map(|at| Fold::new(task, &parts, at)).collect();
+    let (mut at, all) = (0, FOLDS * (1 + STEPS * kinds.len()));
+    let mut judge = |fold: &Fold<'_>, metric: Option<&Metric>| {
+        resources.progress.update("judging metrics", at as u64, all as u64);
+        at += 1;
+        fold.judge(metric, resources)
+    };
+    let (mut without, mut plain) = (Errors::default(), Vec::new());
+    for fold in &folds {
+        let (errors, coefficients) = judge(fold, None)?;
+        without.add(errors);
+        plain.push(coefficients);
     }
-    resources.progress.update("judging metrics", FOLDS as u64, FOLDS as u64);
     let count = (some.len() * task.y.cols()) as f64;
-    let tried: Vec<MetricTried> = kinds
-        .iter()
-        .zip(&errors)
-        .flat_map(|(&kind, errors)| {
-            (1..=STEPS).zip(errors).map(move |(steps, e)| MetricTried { kind, steps, mse: e / count })
-        })
-        .collect();
-    let without = without / count;
+    let mut tried: Vec<(MetricTried, Errors)> = Vec::new();
+    for &kind in kinds {
+        let (mut before, mut states) = (without, plain.iter().map(|c| (None, c.clone())).collect::<Vec<_>>());
+        for steps in 1..=STEPS {
+            let mut errors = Errors::default();
+            for (fold, (metric, coefficients)) in folds.iter().zip(&mut states) {
+                // A constant function has no metric: the step changes nothing.
+                if let Some(next) = fold.next(kind, metric.as_ref(), coefficients, resources)? {
+                    *metric = Some(next);
+                }
+                let (found, solved) = judge(fold, metric.as_ref())?;
+                errors.add(found);
+                *coefficients = solved;
+            }
+            tried.push((MetricTried { kind, steps, mse: errors.new / count }, errors));
+            if errors.new >= before.new {
+                break;
+            }
+            before = errors;
+        }
+    }
+    resources.progress.update("judging metrics", all as u64, all as u64);
+    let mse_without = without.new / count;
     // Of equals the first: fewer steps, and full before diagonal.
-    let best = tried.iter().min_by(|a, b| a.mse.total_cmp(&b.mse));
-    let needed = if task.options.metric == MetricChoice::Auto { GAIN * without } else { f64::INFINITY };
-    let chosen = best.filter(|best| best.mse < needed).map(|best| (best.kind, best.steps));
-    let report =
-        MetricReport { kind: None, steps: 0, gate_rows: some.len(), mse_without: without, tried, learned_rows: 0 };
-    Ok(Gate { chosen, report })
+    let best = tried.iter().min_by(|(a, _), (b, _)| a.mse.total_cmp(&b.mse));
+    let needed = if task.options.metric == MetricChoice::Auto { GAIN * mse_without } else { f64::INFINITY };
+    let best = best.filter(|(best, _)| best.mse < needed);
+    let report = MetricReport {
+        kind: None,
+        steps: 0,
+        gate_rows: some.len(),
+        mse_without,
+        learned_rows: 0,
+        optimism: best.map_or(1.0, |(_, errors)| optimism(*errors, without, some.len(), task.x.rows())),
+        tried: tried.iter().map(|(tried, _)| *tried).collect(),
+    };
+    Ok(Gate { chosen: best.map(|(best, _)| (best.kind, best.steps)), report })
+}
+
+/// Squared errors of the fits to two folds, summed over the folds.
+#[derive(Clone, Copy, Default)]
+struct Errors {
+    /// On the rows of the third.
+    new: f64,
+    /// On their own rows, by leave-one-out, as many as there are in the third.
+    left_out: f64,
+}
+
+impl Errors {
+    fn add(&mut self, other: Errors) {
+        self.new += other.new;
+        self.left_out += other.left_out;
+    }
+}
+
+/// By what to multiply the squared errors of leave-one-out of a fit to all `rows` rows in a metric that has seen them.
+///
+/// Leave-one-out of a fit in a metric, against the error of the same fit on rows that neither has seen; the same quotient without a metric, where both
+/// are honest, takes away most of what chance has done to both. What was learned from a row shows in its own error in proportion to one over
+/// the number of rows, as for all fits of a fixed number of parameters (Efron 2004, covariance penalties).
+fn optimism(with: Errors, without: Errors, gate_rows: usize, rows: usize) -> f64 {
+    let quotient = |e: Errors| if e.left_out > 0.0 { e.new / e.left_out } else { 1.0 };
+    let excess = quotient(with) / quotient(without).max(f64::MIN_POSITIVE) - 1.0;
+    let fitted = gate_rows as f64 * (FOLDS - 1) as f64 / FOLDS as f64;
+    let found = 1.0 + excess * (fitted / rows as f64).min(1.0);
+    if found.is_finite() { found.clamp(1.0, MOST_OPTIMISM) } else { 1.0 }
 }
 
 /// The rows in [`FOLDS`] parts of equal size; of each class as many in each as can be.
@@ -73,28 +125,34 @@ struct Fold<'a> {
     truth: Mat<f64>,
 }
 
-impl Fold<'_> {
-    /// Adds the squared errors of every shape and number of steps; returns that without a step.
-    fn run(&self, kinds: &[MetricKind], errors: &mut [[f64; STEPS]], resources: &Resources) -> Result<f64> {
-        let (without, coefficients) = self.judge(None, resources)?;
-        for (kind, errors) in kinds.iter().zip(errors) {
-            let (mut metric, mut coefficients, mut error) = (None, coefficients.clone(), without);
-            for sum in errors.iter_mut() {
-                let z = transformed(&self.x, metric.as_ref())?;
-                let of = (z.as_ref(), metric.as_ref());
-                // A constant function has no metric: the step changes nothing.
-                if let Some(next) = next_metric(self.task, *kind, of, coefficients.as_ref(), resources)? {
-                    (error, coefficients) = self.judge(Some(&next), resources)?;
-                    metric = Some(next);
-                }
-                *sum += error;
-            }
+impl<'a> Fold<'a> {
+    /// Part `at` to judge by, the others to fit.
+    fn new(task: &'a Task<'a>, parts: &[Vec<usize>], at: usize) -> Self {
+        let others = parts.iter().enumerate().filter(|(k, _)| *k != at);
+        let (train, test): (Vec<usize>, _) = (others.flat_map(|(_, part)| part.clone()).collect(), &parts[at]);
+        Self {
+            task,
+            x: task.x.select_rows(&train),
+            y: task.y.select_rows(&train),
+            new: task.x.select_rows(test),
+            truth: task.y.select_rows(test),
         }
-        Ok(without)
     }
 
-    /// Squared error on the rows left out, and the coefficients.
-    fn judge(&self, metric: Option<&Metric>, resources: &Resources) -> Result<(f64, Mat<f64>)> {
+    /// The metric of the function that was fitted in the metric `before`.
+    fn next(
+        &self,
+        kind: MetricKind,
+        before: Option<&Metric>,
+        coefficients: &Mat<f64>,
+        resources: &Resources,
+    ) -> Result<Option<Metric>> {
+        let z = transformed(&self.x, before)?;
+        next_metric(self.task, kind, (z.as_ref(), before), coefficients.as_ref(), resources)
+    }
+
+    /// Squared errors of the fit in a metric, and its coefficients.
+    fn judge(&self, metric: Option<&Metric>, resources: &Resources) -> Result<(Errors, Mat<f64>)> {
         let z = transformed(&self.x, metric)?;
         let fit = best_fit(self.task.solve(z.as_ref(), self.y.as_ref(), resources)?, resources)?;
         let candidate = self.task.candidate;
@@ -102,7 +160,12 @@ impl Fold<'_> {
         let exact = Exact { net, kernel, x: z, coefficients: fit.coefficients, lambda_absolute: 0.0 };
         let new = transformed(&self.new, metric)?;
         let (values, _) = exact.values(&new, &fit.intercept, Variances::Spared, resources)?;
-        Ok((squared_error(values.as_ref(), self.truth.as_ref()), exact.coefficients))
+        let share = self.truth.rows() as f64 / self.y.rows().max(1) as f64;
+        let errors = Errors {
+            new: squared_error(values.as_ref(), self.truth.as_ref()),
+            left_out: share * squared_error(fit.point.loo.as_ref(), self.y.as_ref()),
+        };
+        Ok((errors, exact.coefficients))
     }
 }
 

@@ -6,7 +6,8 @@ use crate::error::Result;
 use crate::kernel::{DenseKernel, KernelGradient};
 use crate::linalg::{Mat, MatRef};
 use crate::model::candidates::Candidate;
-use crate::model::fit::{FitOptions, Solution, solve, some_of};
+use crate::model::draw::some_of;
+use crate::model::fit::{FitOptions, Solution, solve};
 use crate::model::invalid;
 use crate::random::{Draws, Purpose};
 use crate::resources::Resources;
@@ -89,7 +90,10 @@ pub(in crate::model) fn learn(
     let Gate { chosen, mut report } = gate(task, &kinds, resources)?;
     let Some((kind, steps)) = chosen else { return Ok((None, Some(report))) };
     let metric = follow(task, kind, steps, &mut report, resources)?;
-    (report.kind, report.steps) = metric.as_ref().map_or((None, 0), |_| (Some(kind), steps));
+    match metric {
+        Some(_) => (report.kind, report.steps) = (Some(kind), steps),
+        None => report.optimism = 1.0,
+    }
     Ok((metric, Some(report)))
 }
 

@@ -19,6 +19,7 @@ pub(super) use gate::flops;
 pub(super) use learn::{Task, learn};
 pub use transform::Metric;
 
+use crate::linalg::{Mat, MatRef};
 use serde::{Deserialize, Serialize};
 
 /// Most steps.
@@ -98,10 +99,28 @@ pub struct MetricReport {
     pub gate_rows: usize,
     /// Its mean squared error without a step: over all outputs, of numbers in units of their variance.
     pub mse_without: f64,
-    /// The same for each shape and number of steps.
+    /// The same for each shape and number of steps; a shape ends with the first step that did not lower it.
     pub tried: Vec<MetricTried>,
     /// Rows that the metric was learned from; 0 without one.
     pub learned_rows: usize,
+    /// The squared errors of leave-one-out were multiplied by this, since the metric had seen the rows left out: found by cross-validation, at
+    /// least 1. Of an exact fit; others do not judge by leave-one-out of the rows that the metric was learned from.
+    #[serde(default = "one")]
+    pub optimism: f64,
+}
+
+fn one() -> f64 {
+    1.0
+}
+
+impl MetricReport {
+    /// Moves predictions of rows left out away from their targets, as far as the metric that saw these rows has drawn them near.
+    pub(super) fn correct(&self, left_out: &mut Mat<f64>, targets: MatRef<'_, f64>) {
+        let factor = self.optimism.sqrt();
+        for i in 0..left_out.rows() {
+            left_out.row_mut(i).iter_mut().zip(targets.row(i)).for_each(|(f, y)| *f = y + factor * (*f - y));
+        }
+    }
 }
 
 /// The cross-validation of one shape and number of steps.

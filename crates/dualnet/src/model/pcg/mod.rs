@@ -10,19 +10,18 @@ mod solve;
 pub use options::{KernelTiles, PcgOptions, PcgPlan, plan_pcg};
 pub use report::{IterativeReport, LambdaReport};
 
-use super::compare::choose;
-use super::fit::{check, draw};
 use super::fitted::Model;
 use super::frame::Frame;
-use super::invalid;
-use super::judged::{Judged, LEAST_ROWS, held_out, unjudged};
+use super::judged::{Begun, Judged, begin, unjudged};
 use super::metrics::Metrics;
 use super::target::Target;
-use super::units::{standardised, units};
 use crate::error::Result;
 use crate::resources::Resources;
 pub(super) use options::{DOUBLE_ROWS, KEPT_SLOWNESS, lambdas};
 use solve::{Solved, Task};
+
+/// The path ends at this share of the lambda that was best for the rows compared: steps become many below, and the error is flat.
+const BELOW: f64 = 0.05;
 
 /// Fits a model to the rows of `frame` and their `target`.
 ///
@@ -49,29 +48,12 @@ use solve::{Solved, Task};
 /// ```
 pub fn fit_pcg(frame: &Frame, target: &Target, options: &PcgOptions, resources: &Resources) -> Result<Model> {
     let rows = frame.rows();
-    check(rows, target)?;
-    if rows < LEAST_ROWS {
-        let hint = "give more rows, or take the exact method";
-        return Err(invalid("the data", "at least three rows for conjugate gradients", &rows.to_string(), hint));
-    }
-    let shape = (rows, frame.columns().len(), target.outputs());
-    let plan = plan_pcg(shape, options, resources.memory)?;
     let what = format!("a fit of {rows} rows by conjugate gradients");
-    let hint = "raise --memory, fit fewer rows, or take --method nystrom";
-    resources.reserve(&what, plan.bytes, hint)?;
-    let units = units(target)?;
-    let some = draw(rows, options.choice.compared(rows), target, resources.seed);
-    let some = some.unwrap_or_else(|| (0..rows).collect());
-    let choice = choose((frame, target), &some, &options.choice, &units, resources)?;
-    // Words and bins are wider than their columns.
-    let width = choice.preprocess.width();
-    let plan = plan_pcg((rows, width.max(shape.1), shape.2), options, resources.memory)?;
-    resources.reserve(&what, plan.bytes, hint)?;
-    let x = choice.preprocess.apply(frame)?;
-    let y = standardised(target, &units)?;
-    let held = held_out(rows, resources.seed);
+    let named = (what.as_str(), "raise --memory, fit fewer rows, or take --method nystrom");
+    let plan = |shape| plan_pcg(shape, options, resources.memory);
+    let Begun { units, choice, plan, held, x, y } = begin((frame, target), named, &options.choice, &plan, resources)?;
     let task = Task { candidate: &choice.candidate, x: &x, y: &y, held: &held, plan: &plan };
-    let lambdas = lambdas(&options.choice, choice.lambda, plan.precision, rows);
+    let lambdas = lambdas(&options.choice, (choice.lambda, BELOW), plan.precision, rows);
     let Solved { fit, rank } = task.solve(&lambdas, options, resources)?;
     let chosen = &fit.points[fit.best];
     let lambda_absolute = fit.refit.as_ref().unwrap_or(chosen).lambda_absolute;

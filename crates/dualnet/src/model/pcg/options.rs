@@ -154,24 +154,23 @@ fn landmarks(rows: usize, wide: u64, options: &PcgOptions, memory: Option<u64>) 
     wanted.min(MOST_LANDMARKS).min(usize::try_from(room).unwrap_or(usize::MAX)).clamp(1, rows.max(1))
 }
 
-/// Lambdas to solve, falling: those of the options near the best of the rows compared, `proposed`, as far as the precision allows.
+/// Lambdas to solve, falling: those of the options from far above the best of the rows compared, `proposed`, where convergence is fast, down to
+/// the share `below` of it, as far as the precision allows.
 ///
-/// Decades, from far above, where convergence is fast, down to a little below: the error is flat near its minimum, and a small lambda is
-/// solved in few steps only from the solution of a larger one.
+/// Decades: the error is flat near its minimum, and a small lambda is solved in few steps only from the solution of a larger one.
 pub(in crate::model) fn lambdas(
     choice: &FitOptions,
-    proposed: f64,
+    (proposed, below): (f64, f64),
     precision: FeaturePrecision,
     rows: usize,
 ) -> Vec<f64> {
     const ABOVE: f64 = 20.0;
     const EASY: f64 = 1e-2;
-    const BELOW: f64 = 0.05;
     const STEP: f64 = 5.0;
     let least = least_lambda(precision, rows);
     let proposed = proposed.max(least);
     let mut near: Vec<f64> = choice.lambdas.iter().map(|l| l.max(least)).collect();
-    near.retain(|l| (BELOW * proposed..=(ABOVE * proposed).max(1.01 * EASY)).contains(l));
+    near.retain(|l| (below * proposed..=(ABOVE * proposed).max(1.01 * EASY)).contains(l));
     near.sort_by(|a, b| b.total_cmp(a));
     let mut lambdas: Vec<f64> = Vec::new();
     for lambda in near {

@@ -4,7 +4,7 @@ use super::{BATCH, changed, sample_rows};
 use crate::error::Result;
 use crate::linalg::Mat;
 use crate::model::batches::Batches;
-use crate::model::fit::{draw, some_of};
+use crate::model::draw::{draw, some_of};
 use crate::model::frame::Frame;
 use crate::model::target::Target;
 use crate::random::{Draws, Purpose};

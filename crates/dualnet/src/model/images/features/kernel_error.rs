@@ -1,8 +1,8 @@
 //! How far features are from the kernel they stand for, on pairs of training images.
 
 use crate::error::Result;
+use crate::model::draw::some_of;
 use crate::model::features::Map;
-use crate::model::fit::some_of;
 use crate::model::images::kernel::ImageKernel;
 use crate::model::images::source::Direct;
 use crate::model::images::whiten::Whitening;
