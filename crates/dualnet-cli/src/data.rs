@@ -5,6 +5,7 @@ use crate::options::{Common, MissingOption};
 use crate::output;
 use crate::samples::{Samples, listed};
 use dualnet::model::{Column, Frame, InputKind, Model, Target, Values};
+use dualnet_io::sparse::is_sparse;
 use dualnet_io::{Array, Loaded, Missing, Options, Table};
 use std::path::Path;
 
@@ -51,6 +52,10 @@ pub fn load(path: &Path, wanted: Wanted<'_>, reading: &Reading<'_>) -> Result<Da
         },
         target: None,
     };
+    if is_sparse(path)? {
+        let hint = "`dualnet features NET --x FILE -o F.npz` makes dense features of them, which can be fitted with the labels beside them";
+        return Err(Error::argument(&path.display().to_string(), "dense rows", "sparse ones", hint));
+    }
     let mut data = match dualnet_io::load(path, &options)? {
         Loaded::Table(table) => from_table(path, table, wanted)?,
         Loaded::Arrays { x, y, test, classes } => {

@@ -103,10 +103,10 @@ impl<T: Float> Sketched<T> {
         let has_tangent = how.tangent > 0;
         let mut parts = Vec::new();
         let mut from = 0;
+        let mine = allotted(&own, how.rest);
+        let sloped = if has_tangent { allotted(&slopes, how.rest.max(how.tangent)) } else { vec![0; own.len()] };
         for degree in 2..own.len() {
-            let features = |share: f64, all: usize| if share > 0.0 { 1 + (share * all as f64) as usize } else { 0 };
-            let mine = features(own[degree], how.rest);
-            let slope = if has_tangent { features(slopes[degree], how.rest.max(how.tangent)) } else { 0 };
+            let (mine, slope) = (mine[degree], sloped[degree]);
             let width = mine.max(slope);
             if width > 0 {
                 parts.push(Part { degree, from, width, own: mine, slope: slope > 0 });
@@ -317,6 +317,19 @@ struct Terms {
     linear: f64,
 }
 
+/// `all` features among degrees by their shares: one for each at least, and no more in all, which would have to be projected.
+fn allotted(shares: &[f64], all: usize) -> Vec<usize> {
+    let mut counts: Vec<usize> = shares.iter().map(|share| usize::from(*share > 0.0)).collect();
+    let left = all.saturating_sub(counts.iter().sum());
+    counts.iter_mut().zip(shares).for_each(|(count, share)| *count += (share * left as f64) as usize);
+    let left = all.saturating_sub(counts.iter().sum());
+    let largest = (0..shares.len()).max_by(|&a, &b| shares[a].total_cmp(&shares[b]).then(b.cmp(&a)));
+    if let Some(largest) = largest.filter(|&l| shares[l] > 0.0) {
+        counts[largest] += left;
+    }
+    counts
+}
+
 /// Shares of the degrees in the mass of what is sketched of k (from degree 2 on) and of kdot (from 1 on), on average over variances around
 /// the one expected.
 fn shares(series: &SeriesTable, variance: f64) -> (Vec<f64>, Vec<f64>) {
@@ -343,4 +356,17 @@ fn shares(series: &SeriesTable, variance: f64) -> (Vec<f64>, Vec<f64>) {
         }
     }
     (values, slopes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::allotted;
+
+    #[test]
+    fn degrees_get_what_there_is_and_no_more() {
+        assert_eq!(allotted(&[0.0, 0.0, 1.0], 255), [0, 0, 255]);
+        assert_eq!(allotted(&[0.0, 0.0, 0.7, 0.0, 0.299, 0.001], 100), [0, 0, 69, 0, 30, 1]);
+        assert_eq!(allotted(&[0.0, 0.5, 0.5], 1), [0, 1, 1]);
+        assert_eq!(allotted(&[0.0, 0.0], 10), [0, 0]);
+    }
 }
