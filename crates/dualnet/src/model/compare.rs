@@ -1,10 +1,11 @@
 //! Comparing candidates by exact leave-one-out, and the choice that fits of many rows begin with: on some of the rows.
 
 use super::candidates::{Candidate, candidates};
+use super::draw::draw;
 use super::fit::{FitOptions, Solution, solve};
 use super::frame::Frame;
 use super::invalid;
-use super::metric::{MetricReport, Task, learn};
+use super::metric::{Metric, MetricChoice, MetricReport, SOME_ROWS, Task, learn};
 use super::preprocess::{Encoding, Preprocess};
 use super::report::Tried;
 use super::target::Target;
@@ -80,20 +81,37 @@ pub(super) fn choose(
     let inputs: Vec<_> = prepared.iter().zip(&inputs).map(|(p, x)| (p.encoding(), x.as_ref())).collect();
     let encodings: Vec<Encoding> = prepared.iter().map(Preprocess::encoding).collect();
     let mut list = candidates(&options.net, options.kernel, &encodings)?;
-    let target = target.select(rows);
-    let y = standardised(&target, units)?;
+    let y = standardised(&target.select(rows), units)?;
     let Compared { best, solution, tried } = compare(&list, &inputs, y.as_ref(), options, resources)?;
     let candidate = list.swap_remove(best);
     let at = encodings.iter().position(|e| *e == candidate.encoding).ok_or_else(nothing)?;
     let mut lambda = solution.point().lambda;
     drop(solution);
-    let (_, x) = inputs[at];
-    let task = Task { candidate: &candidate, x, y: y.as_ref(), codes: target.codes(), options };
-    let (learned, metric) = learn(&task, resources)?;
+    let (learned, metric) = learn_on_more((frame, target), (&candidate, &prepared[at]), options, units, resources)?;
     if let Some(learned) = &learned {
-        let z = learned.apply(x.to_mat())?;
+        let z = learned.apply(inputs[at].1.to_mat())?;
         lambda = solve(&candidate, z.as_ref(), y.as_ref(), options, resources)?.point().lambda;
     }
     let preprocess = prepared.swap_remove(at).with_metric(learned);
     Ok(Choice { candidate, preprocess, lambda, tried, compared_rows: rows.len(), metric })
+}
+
+/// Learns the metric for a candidate on more rows than candidates were compared on: it has many numbers, a choice has one.
+fn learn_on_more(
+    (frame, target): (&Frame, &Target),
+    (candidate, preprocess): (&Candidate, &Preprocess),
+    options: &FitOptions,
+    units: &[Unit],
+    resources: &Resources,
+) -> Result<(Option<Metric>, Option<MetricReport>)> {
+    if options.metric == MetricChoice::None {
+        return Ok((None, None));
+    }
+    let some = draw(frame.rows(), SOME_ROWS, target, resources.seed);
+    let (frame, target) = match &some {
+        Some(some) => (&frame.select(some), &target.select(some)),
+        None => (frame, target),
+    };
+    let (x, y) = (preprocess.apply(frame)?, standardised(target, units)?);
+    learn(&Task { candidate, x: x.as_ref(), y: y.as_ref(), codes: target.codes(), options }, resources)
 }

@@ -108,6 +108,12 @@ impl FitOptions {
     pub(super) fn compared(&self, rows: usize) -> usize {
         if rows > self.all_rows { self.some_rows.min(rows) } else { rows }
     }
+
+    /// Most rows that are solved for exactly before such a fit.
+    pub(super) fn solved(&self, rows: usize) -> usize {
+        let learned = if self.metric == MetricChoice::None { 0 } else { rows.min(metric::SOME_ROWS) };
+        learned.max(self.compared(rows))
+    }
 }
 
 /// Operations of a pair of rows of `columns` columns, for the deepest net of a list.

@@ -5,8 +5,8 @@ use crate::kernel::{DenseKernel, Float, Kernel};
 use crate::model::candidates::candidates;
 use crate::model::features::FeaturePrecision;
 use crate::model::fit::{FitOptions, pair_flops, path_bytes, path_flops};
-use crate::model::invalid;
 use crate::model::pcg::{DOUBLE_ROWS, KEPT_SLOWNESS, KernelTiles, PcgPlan};
+use crate::model::{invalid, metric};
 use crate::ridge::iterative::landmark_bytes;
 
 /// Landmarks that nobody chose: a quarter of the rows, within these.
@@ -112,12 +112,14 @@ pub fn plan_falkon(
     let tiles = if all <= room { KernelTiles::Kept } else { KernelTiles::Computed };
     let tried = candidates(&choice.net, choice.kernel, &choice.encodings)?;
     let compared = choice.compared(rows);
-    let bytes = rest.saturating_add(all.min(room)).max(path_bytes(compared, outputs, choice.lambdas.len()));
+    let bytes = rest.saturating_add(all.min(room)).max(path_bytes(choice.solved(rows), outputs, choice.lambdas.len()));
     let (n, m, c, narrow) = (rows as f64, landmarks as f64, outputs as f64, precision.bytes() as f64 / 8.0);
     let pairs = n * m * pair_flops(&tried, columns) * narrow;
     // What has no room is computed again in every step.
     let again = 1.0 - (room as f64 / all.max(1) as f64).min(1.0);
     let comparing = tried.len() as f64 * path_flops(compared, outputs, choice.lambdas.len());
+    let learned = (rows.min(metric::SOME_ROWS), columns, outputs);
+    let comparing = comparing + metric::flops(learned, pair_flops(&tried, columns), choice);
     let product = 4.0 * n * m * c * narrow * KEPT_SLOWNESS;
     let flops = comparing + pairs * (1.0 + STEPS * again) + STEPS * product + 4.0 * m.powi(3);
     Ok(PcgPlan { rows, landmarks, tiles, precision, bytes, flops })

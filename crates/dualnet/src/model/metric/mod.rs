@@ -31,6 +31,9 @@ pub(super) const GATE_ROWS: usize = 1200;
 /// Rows that a metric is learned from, drawn at random beyond: a kernel matrix and its decomposition for each step.
 pub(super) const LEARN_ROWS: usize = 3000;
 
+/// The same for fits that are not exact, whose other parts take seconds.
+pub(super) const SOME_ROWS: usize = 2000;
+
 /// Below so many rows `auto` takes no step: a fold would judge by some ten rows.
 const LEAST_ROWS: usize = 40;
 

@@ -121,7 +121,7 @@ fn plan<T: Float>(
     let samples = 3 * crate::kernel::Kernel::<T>::samples_bytes(&kernel, rows) / 2;
     let base = arrays.saturating_add(factor).saturating_add(samples);
     // Candidates are compared before any of it but the frame is there.
-    let compared = path_bytes(choice.compared(rows), outputs, choice.lambdas.len()).saturating_add(arrays);
+    let compared = path_bytes(choice.solved(rows), outputs, choice.lambdas.len()).saturating_add(arrays);
     let one = Resources::new(1)?;
     let kept = base.saturating_add(KeptTriangle::<T>::plan(&kernel, rows, outputs, Get::Ntk, &one));
     let fits = memory.is_none_or(|limit| kept <= limit);
@@ -135,7 +135,7 @@ fn plan<T: Float>(
     let (n, c, k, narrow) = (rows as f64, outputs as f64, landmarks as f64, wide as f64 / 8.0);
     let comparing = tried.len() as f64 * path_flops(choice.compared(rows), outputs, choice.lambdas.len());
     let pair = pair_flops(&tried, columns);
-    let comparing = comparing + metric::flops((choice.compared(rows), columns, outputs), pair, choice);
+    let comparing = comparing + metric::flops((rows.min(metric::SOME_ROWS), columns, outputs), pair, choice);
     let values = n * n / 2.0 * pair_flops(&tried, columns) * narrow;
     let product = 2.0 * n * n * c * narrow * KEPT_SLOWNESS;
     let matrix = match tiles {
