@@ -63,9 +63,13 @@ pub(super) fn metrics(page: &Page<'_>) -> String {
     rows.extend(page.own.map(|(name, n, metrics)| metric_row(name, n, metrics)));
     rows.extend(page.tested.map(|(n, (metrics, _))| metric_row("test", *n, metrics)));
     let mut text = format!("<h2>How good it is</h2>\n{}", table("", &rows));
-    if page.model.report().metric.as_ref().is_some_and(|m| m.kind.is_some()) {
-        text += "<p class=\"soft\">The metric has seen the targets of all training rows: leave-one-out, and what is drawn of it below, is \
-                 optimistic.</p>\n";
+    let report = page.model.report();
+    if let Some(metric) = report.metric.as_ref().filter(|m| m.kind.is_some() && report.method == "exact") {
+        text += &format!(
+            "<p class=\"soft\">The metric has seen the targets of all training rows. Cross-validation says that this flatters leave-one-out: its \
+             squared errors were multiplied by {}, here and below.</p>\n",
+            number(metric.optimism)
+        );
     }
     if let Some((_, (_, Some(coverage)))) = page.tested {
         text += &format!("<p>90 % intervals held {:.1} % of the test values.</p>\n", 100.0 * coverage);
