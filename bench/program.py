@@ -1,5 +1,6 @@
 """Calls of the program from the studies, and what they share: runs with their seconds and peak memory, images, ridge on features."""
 
+import gzip
 import json
 import os
 import platform
@@ -52,7 +53,8 @@ def mnist(name, part="train"):
     import numpy as np
 
     def array(file):
-        data = (DATA / "fetched" / name / file).read_bytes()
+        path = DATA / "fetched" / name / file
+        data = path.read_bytes() if path.exists() else gzip.decompress(path.with_name(f"{file}.gz").read_bytes())
         shape = [int.from_bytes(data[4 + 4 * i : 8 + 4 * i], "big") for i in range(data[3])]
         return np.frombuffer(data, np.uint8, offset=4 + 4 * data[3]).reshape(shape[0], -1)
 
