@@ -44,11 +44,12 @@ impl Ffn {
         self.up.parameters() + self.down.parameters()
     }
 
-    /// One tile: `pre = x W1^T + b1`, `act = phi(pre)`, `z = x + act W2^T + b2`.
-    pub(crate) fn tile(&self, x: &[f32], pre: &mut [f32], act: &mut [f32], z: &mut [f32], isa: Isa) -> Result<()> {
+    /// One tile: `pre = x W1^T + b1`, `act = phi(pre)`, `z = base + act W2^T + b2`.
+    pub(crate) fn tile(&self, x: &[f32], base: &[f32], slots: [&mut [f32]; 2], z: &mut [f32], isa: Isa) -> Result<()> {
+        let [pre, act] = slots;
         self.up.tile(x, pre)?;
         self.activation.apply(pre, act, isa);
-        self.down.tile_onto(x, act, z)
+        self.down.tile_onto(base, act, z)
     }
 
     /// `phi(X W1^T + b1)` of whole tiles of rows.
@@ -70,35 +71,36 @@ impl Ffn {
             .map(|()| act)
     }
 
-    /// `X + phi(X W1^T + b1) W2^T + b2` of whole tiles of rows.
-    pub(crate) fn residual(&self, x: &Mat<f32>, resources: &Resources) -> Result<Mat<f32>> {
+    /// `base + phi(X W1^T + b1) W2^T + b2` of whole tiles of rows.
+    pub(crate) fn residual(&self, x: &Mat<f32>, base: &Mat<f32>, resources: &Resources) -> Result<Mat<f32>> {
         let mut z = Mat::zeros(x.rows(), x.cols());
         let (m, d) = (TILE * self.width(), TILE * x.cols());
         resources
             .install(|| {
                 let tiles = z.as_mut_slice().par_chunks_mut(d).zip(x.as_slice().par_chunks(d));
-                tiles.try_for_each_init(
+                tiles.zip(base.as_slice().par_chunks(d)).try_for_each_init(
                     || (vec![0.0; m], vec![0.0; m]),
-                    |(pre, act), (z, x)| self.tile(x, pre, act, z, resources.isa),
+                    |(pre, act), ((z, x), base)| self.tile(x, base, [pre, act], z, resources.isa),
                 )
             })
             .map(|()| z)
     }
 
     /// The parts of [`Self::tile`] of whole tiles of rows: `pre`, `act`, and the sum.
-    pub(crate) fn traced(&self, x: &Mat<f32>, resources: &Resources) -> Result<[Mat<f32>; 3]> {
+    pub(crate) fn traced(&self, x: &Mat<f32>, base: &Mat<f32>, resources: &Resources) -> Result<[Mat<f32>; 3]> {
         let (rows, width) = (x.rows(), self.width());
         let [mut pre, mut act, mut z] = [width, width, x.cols()].map(|cols| Mat::zeros(rows, cols));
         let (m, d) = (TILE * width, TILE * x.cols());
         resources.install(|| {
             let hidden = pre.as_mut_slice().par_chunks_mut(m).zip(act.as_mut_slice().par_chunks_mut(m));
             let outer = z.as_mut_slice().par_chunks_mut(d).zip(x.as_slice().par_chunks(d));
-            hidden.zip(outer).try_for_each(|((pre, act), (z, x))| self.tile(x, pre, act, z, resources.isa))
+            let tiles = hidden.zip(outer).zip(base.as_slice().par_chunks(d));
+            tiles.try_for_each(|(((pre, act), (z, x)), base)| self.tile(x, base, [pre, act], z, resources.isa))
         })?;
         Ok([pre, act, z])
     }
 
-    /// The gradients by the parameters, and by `x` if `dx` (filled with that of the residual) is given, from `dz`, the gradient by the sum.
+    /// The gradients by the parameters, and by `x` if `dx` is given, to which it is added, from `dz`, the gradient by the sum.
     pub(crate) fn back(
         &self,
         x: &Mat<f32>,

@@ -73,6 +73,15 @@ impl Linear {
         Ok(gemm_nn(dx, update, 1.0, dy, self.weight.as_ref())?)
     }
 
+    /// `dX += dY W`, tile by tile on all threads.
+    pub(crate) fn add_back(&self, dy: &Mat<f32>, dx: &mut Mat<f32>, resources: &Resources) -> Result<()> {
+        let (n, m) = (TILE * self.inputs(), TILE * self.outputs());
+        resources.install(|| {
+            let tiles = dx.as_mut_slice().par_chunks_mut(n).zip(dy.as_slice().par_chunks(m));
+            tiles.try_for_each(|(dx, dy)| self.tile_back(Update::Add, dy, dx))
+        })
+    }
+
     /// `X W^T + b`, tile by tile on all threads. X has whole tiles of rows.
     pub(crate) fn apply(&self, x: &Mat<f32>, resources: &Resources) -> Result<Mat<f32>> {
         let mut y = Mat::zeros(x.rows(), self.outputs());

@@ -6,8 +6,8 @@ mod common;
 
 use common::{FAMILIES, sentences, tiny};
 use dualnet::Resources;
-use dualnet_nn::compress::{Compressed, Method, Options, Size, Steps, compress, save};
-use dualnet_nn::{Embedder, Encoder};
+use dualnet_nn::compress::{Compressed, Method, Options, Size, Steps, Teacher, compress, save};
+use dualnet_nn::{Embedder, Encoder, Inputs};
 use std::path::Path;
 
 const PLAIN: Options = Options {
@@ -22,7 +22,8 @@ fn run(name: &str, options: &Options, threads: usize) -> dualnet_nn::Result<Comp
     let embedder = Embedder::load(&tiny(name)).unwrap();
     let resources = Resources::new(threads).unwrap();
     let tokens = embedder.tokenizer.encode(&sentences(300), &resources).unwrap();
-    compress(&embedder, &tokens, options, &resources)
+    let original = Teacher { encoder: &embedder.encoder, pooling: embedder.pooling };
+    compress(&original, &Inputs::Texts(tokens.texts), options, &resources)
 }
 
 #[test]
@@ -114,10 +115,11 @@ fn options_that_make_no_sense_are_refused() {
     let embedder = Embedder::load(&tiny("bert")).unwrap();
     let resources = Resources::new(1).unwrap();
     let few = embedder.tokenizer.encode(&sentences(19), &resources).unwrap();
-    let error = compress(&embedder, &few, &PLAIN, &resources).unwrap_err().to_string();
-    assert!(error.contains("at least 20 texts, found 19"), "{error}");
+    let original = Teacher { encoder: &embedder.encoder, pooling: embedder.pooling };
+    let error = compress(&original, &Inputs::Texts(few.texts), &PLAIN, &resources).unwrap_err().to_string();
+    assert!(error.contains("at least 20 texts or images, found 19"), "{error}");
     let tight = Resources::new(1).unwrap().with_memory(1000);
     let some = embedder.tokenizer.encode(&sentences(100), &resources).unwrap();
-    let error = compress(&embedder, &some, &PLAIN, &tight).unwrap_err().to_string();
+    let error = compress(&original, &Inputs::Texts(some.texts), &PLAIN, &tight).unwrap_err().to_string();
     assert!(error.contains("calibration") && error.contains("fewer tokens"), "{error}");
 }

@@ -1,13 +1,11 @@
 //! Steps of Adam on all replaced nets together, towards the last hidden states and the embeddings of the original.
 
-use super::{Method, Plan};
+use super::{Method, Plan, Teacher};
 use crate::adam::{Adam, Rate};
-use crate::batch::{Batch, groups};
-use crate::embedder::Embedder;
+use crate::batch::{Batch, Inputs};
 use crate::encoder::Encoder;
 use crate::error::Result;
 use crate::pool::{Pooling, cosine};
-use crate::tokenize::Tokens;
 use dualnet::{Mat, Resources};
 
 /// Tokens of a step, about.
@@ -19,26 +17,26 @@ const PEAK: (f64, usize, f64) = (4e-4, 20, 0.05);
 
 /// Takes `steps` steps, going through the texts as often as that needs.
 pub(super) fn distill(
-    embedder: &Embedder,
+    original: &Teacher<'_>,
     encoder: &mut Encoder,
     plan: &Plan,
-    texts: &Tokens,
+    inputs: &Inputs,
     steps: usize,
     resources: &Resources,
 ) -> Result<()> {
     let layers = learning(encoder, plan);
     let lowest = layers.first().copied().unwrap_or(0);
-    let groups = groups(texts.texts.iter().map(Vec::len), TOKENS);
+    let groups = inputs.groups(TOKENS);
     let rate = Rate { peak: PEAK.0, warm_up: PEAK.1.min(steps / 4), steps, end: PEAK.2 };
     let mut adam = Adam::new(rate, BETAS);
     for (step, group) in groups.iter().cycle().take(steps).enumerate() {
         resources.check("distillation")?;
         resources.progress.update("distillation", step as u64, steps as u64);
-        let batch = Batch::new(texts.texts[group.clone()].iter().map(Vec::as_slice))?;
-        let target = embedder.encoder.forward(&batch, resources)?;
+        let batch = inputs.batch(group.clone())?;
+        let target = original.encoder.forward(&batch, resources)?;
         let (own, traces) = encoder.trace(&batch, lowest, resources)?;
         encoder.check_finite(&own, &batch)?;
-        let (_, gradient) = loss(&own, &target, &batch, embedder.pooling);
+        let (_, gradient) = loss(&own, &target, &batch, original.pooling);
         let gradients = encoder.gradients(&traces, gradient, &batch, resources)?;
         let wanted: Vec<_> = (lowest..)
             .zip(gradients)

@@ -10,7 +10,7 @@ use crate::encoder::Encoder;
 use crate::error::Result;
 use crate::ffn::Ffn;
 use crate::linear::Linear;
-use crate::tokenize::Tokens;
+use crate::batch::Inputs;
 use dualnet::linalg::Cholesky;
 use dualnet::random::{Draws, Purpose};
 use dualnet::ridge::RidgeStatistics;
@@ -38,12 +38,12 @@ impl Fitted {
 
 pub(super) fn fit(
     original: &Encoder,
-    texts: &Tokens,
+    inputs: &Inputs,
     plan: &Plan,
     options: &Options,
     resources: &Resources,
 ) -> Result<Fitted> {
-    let mut calibration = Calibration::new(original, texts, resources)?;
+    let mut calibration = Calibration::new(original, inputs, resources)?;
     let (mut encoder, mut reports) = (original.clone(), Vec::new());
     let last = plan.layers.last().copied().unwrap_or(0);
     for layer in 0..=last {
@@ -91,8 +91,7 @@ fn narrow(
         Method::Neurons => {
             let scaled = |i, o| all.cross()[(i, o)] / n * weights[o];
             let p = Mat::from_fn(all.features(), all.outputs(), scaled);
-            let k = Mat::from_fn(all.features(), all.features(), |i, j| all.scatter()[(i, j)] / n);
-            let mut chosen = forward_selection(&k, p, width, resources)?;
+            let mut chosen = forward_selection(&covariance(&all), p, width, resources)?;
             chosen.sort_unstable();
             chosen
         }
@@ -111,10 +110,16 @@ fn narrow(
 fn statistics(net: &Ffn, calibration: &Calibration, resources: &Resources) -> Result<RidgeStatistics> {
     let mut sums = RidgeStatistics::new(net.width(), net.up.inputs(), resources)?;
     for piece in &calibration.pieces {
-        let hidden = net.hidden(&piece.x, resources)?;
+        let hidden = net.hidden(piece.x(), resources)?;
         sums.add(used(&hidden, piece)?, piece.target().as_ref(), &[], resources)?;
     }
     Ok(sums)
+}
+
+/// Covariances of the features: both triangles, where the statistics keep the lower one.
+fn covariance(sums: &RidgeStatistics) -> Mat<f64> {
+    let n = sums.rows() as f64;
+    Mat::from_fn(sums.features(), sums.features(), |i, j| sums.scatter()[(i.max(j), i.min(j))] / n)
 }
 
 /// Ridge regression of the targets on some of the features.
@@ -175,4 +180,31 @@ fn random_features(inputs: usize, count: usize, layer: usize, resources: &Resour
     let up = Linear { weight, bias: vec![0.0; count] };
     let down = Linear { weight: Mat::zeros(inputs, count), bias: vec![0.0; inputs] };
     Ffn { up, activation: Activation::Relu, down }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The statistics hold one triangle; a selection on the other, which is zero, would look at single features only.
+    #[test]
+    fn covariances_are_symmetric_and_those_of_the_features() -> Result<()> {
+        let (rows, features) = (40, 5);
+        let wave = |i: usize, j: usize| (0.7 * (i * (j + 1)) as f64).sin() + 0.5 * (i as f64).cos();
+        let h = Mat::from_fn(rows, features, |i, j| wave(i, j) as f32);
+        let y = Mat::from_fn(rows, 1, wave);
+        let resources = Resources::new(2)?;
+        let mut sums = RidgeStatistics::new(features, 1, &resources)?;
+        sums.add(h.as_ref(), y.as_ref(), &[], &resources)?;
+        let k = covariance(&sums);
+        let mean = |j: usize| (0..rows).map(|i| f64::from(h[(i, j)])).sum::<f64>() / rows as f64;
+        for i in 0..features {
+            for j in 0..features {
+                let product = |r: usize| (f64::from(h[(r, i)]) - mean(i)) * (f64::from(h[(r, j)]) - mean(j));
+                let expected = (0..rows).map(product).sum::<f64>() / rows as f64;
+                assert!((k[(i, j)] - expected).abs() < 1e-7, "{i} {j}: {} {expected}", k[(i, j)]);
+            }
+        }
+        Ok(())
+    }
 }

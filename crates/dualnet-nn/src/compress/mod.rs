@@ -16,11 +16,10 @@ mod select;
 pub use report::{LayerReport, Quality, Report};
 pub use save::{REPORT, save};
 
-use crate::batch::groups;
-use crate::embedder::Embedder;
+use crate::batch::Inputs;
 use crate::encoder::Encoder;
 use crate::error::{Error, Result};
-use crate::tokenize::Tokens;
+use crate::pool::Pooling;
 use dualnet::Resources;
 use dualnet::random::{Draws, Purpose};
 use std::time::Instant;
@@ -96,37 +95,45 @@ pub struct Compressed {
     pub kept: Vec<usize>,
 }
 
-/// Makes the encoder of `embedder` smaller from texts given as tokens. The same options, texts and seed give the same bits for any number
-/// of threads.
+/// The encoder that a smaller one is made of.
+#[derive(Debug, Clone, Copy)]
+pub struct Teacher<'a> {
+    /// The encoder.
+    pub encoder: &'a Encoder,
+    /// How its vectors are pooled.
+    pub pooling: Pooling,
+}
+
+/// Makes an encoder smaller from texts or images. The same options, inputs and seed give the same bits for any number of threads.
 ///
 /// # Errors
 /// Fewer than 20 texts; a size, layers or a combination that make no sense; numbers that leave the range; interruption; memory: the
 /// states of all calibration tokens, four times d numbers each.
-pub fn compress(embedder: &Embedder, texts: &Tokens, options: &Options, resources: &Resources) -> Result<Compressed> {
-    let plan = Plan::new(&embedder.encoder, options)?;
-    let (apart, rest) = split(texts, resources)?;
+pub fn compress(original: &Teacher<'_>, inputs: &Inputs, options: &Options, resources: &Resources) -> Result<Compressed> {
+    let plan = Plan::new(original.encoder, options)?;
+    let (apart, rest) = split(inputs, resources)?;
     let start = Instant::now();
     let mut fitted = match options.method {
-        Method::DropLayers => fit::Fitted::dropped(&embedder.encoder, &plan.layers),
-        _ => fit::fit(&embedder.encoder, &take(&rest, options.tokens), &plan, options, resources)?,
+        Method::DropLayers => fit::Fitted::dropped(original.encoder, &plan.layers),
+        _ => fit::fit(original.encoder, &take(&rest, options.tokens), &plan, options, resources)?,
     };
     let seconds_fit = start.elapsed().as_secs_f64();
-    let fit_quality = report::quality(embedder, &fitted.encoder, &apart, resources)?;
+    let fit_quality = report::quality(original, &fitted.encoder, &apart, resources)?;
     let start = Instant::now();
     if options.steps.distill > 0 {
-        distill::distill(embedder, &mut fitted.encoder, &plan, &rest, options.steps.distill, resources)?;
+        distill::distill(original, &mut fitted.encoder, &plan, &rest, options.steps.distill, resources)?;
     }
     let distilled = match options.steps.distill {
         0 => None,
-        _ => Some(report::quality(embedder, &fitted.encoder, &apart, resources)?),
+        _ => Some(report::quality(original, &fitted.encoder, &apart, resources)?),
     };
     let report = Report {
         layers: fitted.layers,
-        parameters: [&embedder.encoder, &fitted.encoder].map(report::parameters),
+        parameters: [original.encoder, &fitted.encoder].map(report::parameters),
         fit: fit_quality,
         distilled,
         tokens_fit: fitted.tokens,
-        texts_apart: apart.texts.len(),
+        texts_apart: apart.len(),
         seconds_fit,
         seconds_distill: start.elapsed().as_secs_f64(),
     };
@@ -196,25 +203,24 @@ impl Plan {
     }
 }
 
-/// Texts to judge by, and the others, shuffled.
-fn split(texts: &Tokens, resources: &Resources) -> Result<(Tokens, Tokens)> {
-    if texts.texts.len() < APART {
-        let expected = format!("at least {APART} texts");
-        let hint = "one text a line; some thousands of sentences like those to be embedded serve well";
-        return Err(Error::invalid("texts", expected, texts.texts.len().to_string(), hint));
+/// Inputs to judge by, and the others, shuffled.
+fn split(inputs: &Inputs, resources: &Resources) -> Result<(Inputs, Inputs)> {
+    if inputs.len() < APART {
+        let expected = format!("at least {APART} texts or images");
+        let hint = "some thousands of texts, or hundreds of images, like those to be embedded serve well";
+        return Err(Error::invalid("inputs", expected, inputs.len().to_string(), hint));
     }
     let mut draws = Draws::new(resources.seed, ORDER, 0);
-    let mut order: Vec<usize> = (0..texts.texts.len()).collect();
+    let mut order: Vec<usize> = (0..inputs.len()).collect();
     for i in (1..order.len()).rev() {
         order.swap(i, draws.below(i + 1));
     }
     let apart = (order.len() / APART).min(MOST_APART);
-    let some = |part: &[usize]| Tokens { texts: part.iter().map(|i| texts.texts[*i].clone()).collect(), cut: 0 };
-    Ok((some(&order[..apart]), some(&order[apart..])))
+    Ok((inputs.select(&order[..apart]), inputs.select(&order[apart..])))
 }
 
-/// The first texts, of at most about so many tokens.
-fn take(texts: &Tokens, tokens: usize) -> Tokens {
-    let first = groups(texts.texts.iter().map(Vec::len), tokens).into_iter().next().unwrap_or(0..0);
-    Tokens { texts: texts.texts[first].to_vec(), cut: 0 }
+/// The first inputs, of at most about so many tokens.
+fn take(inputs: &Inputs, tokens: usize) -> Inputs {
+    let first = inputs.groups(tokens).into_iter().next().unwrap_or(0..0);
+    inputs.select(&Vec::from_iter(first))
 }

@@ -1,12 +1,11 @@
 //! What a smaller encoder is worth, in figures.
 
-use crate::embedder::Embedder;
 use crate::encoder::Encoder;
 use crate::error::Result;
 use crate::ffn::Ffn;
 use crate::pool::{cosine, normalise};
-use crate::tokenize::Tokens;
-use crate::{BATCH, Batch, batch};
+use crate::{BATCH, Inputs};
+use super::Teacher;
 use dualnet::Resources;
 use serde::Serialize;
 
@@ -83,17 +82,17 @@ pub(crate) fn parameters(encoder: &Encoder) -> usize {
     encoder.layers.iter().map(layer).sum()
 }
 
-/// Compares `encoder` with that of `embedder`.
+/// Compares `encoder` with the original.
 pub(crate) fn quality(
-    embedder: &Embedder,
+    teacher: &Teacher<'_>,
     encoder: &Encoder,
-    texts: &Tokens,
+    inputs: &Inputs,
     resources: &Resources,
 ) -> Result<Quality> {
     let (mut cosines, mut error, mut size) = (0.0, 0.0, 0.0);
-    for group in batch::groups(texts.texts.iter().map(Vec::len), BATCH) {
-        let batch = Batch::new(texts.texts[group].iter().map(Vec::as_slice))?;
-        let original = embedder.encoder.forward(&batch, resources)?;
+    for group in inputs.groups(BATCH) {
+        let batch = inputs.batch(group)?;
+        let original = teacher.encoder.forward(&batch, resources)?;
         let own = encoder.forward(&batch, resources)?;
         let used = batch.tokens() * original.cols();
         for (a, b) in original.as_slice()[..used].iter().zip(own.as_slice()) {
@@ -101,11 +100,11 @@ pub(crate) fn quality(
             size += f64::from(*a).powi(2);
         }
         let [a, b] = [&original, &own].map(|x| {
-            let mut pooled = embedder.pooling.pool(x, &batch);
+            let mut pooled = teacher.pooling.pool(x, &batch);
             normalise(&mut pooled);
             pooled
         });
         cosines += (0..batch.texts()).map(|i| cosine(a.row(i), b.row(i))).sum::<f64>();
     }
-    Ok(Quality { cosine: cosines / texts.texts.len().max(1) as f64, hidden_error: error / size.max(f64::MIN_POSITIVE) })
+    Ok(Quality { cosine: cosines / inputs.len().max(1) as f64, hidden_error: error / size.max(f64::MIN_POSITIVE) })
 }

@@ -9,6 +9,7 @@ use crate::{Config, Ffn};
 use dualnet_io::folder::{Existing, write_folder};
 use dualnet_io::tensor_file::{self, Entry, TensorFile};
 use serde_json::{Map, Value, json};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
@@ -66,7 +67,12 @@ fn new_config(from: &Path, config: &Config, compressed: &Compressed, method: Met
     json.insert(count_key.into(), json!(widths.len()));
     json.remove(WIDTHS);
     match widths.first() {
-        Some(first) if widths.iter().all(|w| w == first) => set(&mut json, width_key, json!(first)),
+        Some(first) if widths.iter().all(|w| w == first) => {
+            match config.family {
+                Family::DinoV2 => set(&mut json, "mlp_ratio", json!(ratio(*first, config.hidden))),
+                _ => set(&mut json, width_key, json!(first)),
+            };
+        }
         _ => set(&mut json, WIDTHS, json!(widths)),
     }
     if method == Method::Relu {
@@ -75,12 +81,18 @@ fn new_config(from: &Path, config: &Config, compressed: &Compressed, method: Met
     Ok(Value::Object(json))
 }
 
+/// A factor whose product with `hidden`, cut to an integer, is `width`.
+fn ratio(width: usize, hidden: usize) -> f64 {
+    let ratio = width as f64 / hidden as f64;
+    if (ratio * hidden as f64) as usize == width { ratio } else { ratio.next_up() }
+}
+
 fn set(json: &mut Map<String, Value>, key: &str, value: Value) {
     json.insert(key.into(), value);
 }
 
 /// The new values of tensors, by their full names in the original: shape and values.
-type Replaced<'a> = BTreeMap<String, (Vec<usize>, &'a [f32])>;
+type Replaced<'a> = BTreeMap<String, (Vec<usize>, Cow<'a, [f32]>)>;
 
 fn replaced<'a>(config: &Config, weights: &Weights, compressed: &'a Compressed, method: Method) -> Replaced<'a> {
     let mut tensors = Replaced::new();
@@ -91,11 +103,16 @@ fn replaced<'a>(config: &Config, weights: &Weights, compressed: &'a Compressed, 
             continue;
         }
         let Ffn { up, down, .. } = &layer.ffn;
+        if config.family == Family::DinoV2 {
+            // The factors are in the new map.
+            let [_, scale] = names::scales(*old);
+            tensors.insert(weights.full_name(&scale), (vec![down.outputs()], Cow::Owned(vec![1.0; down.outputs()])));
+        }
         for (map, part) in [(up, Part::Up), (down, Part::Down)] {
             let name = weights.full_name(&names::name(config.family, *old, part));
             let shape = vec![map.outputs(), map.inputs()];
-            tensors.insert(format!("{name}.bias"), (vec![map.outputs()], map.bias.as_slice()));
-            tensors.insert(format!("{name}.weight"), (shape, map.weight.as_slice()));
+            tensors.insert(format!("{name}.bias"), (vec![map.outputs()], Cow::Borrowed(&map.bias[..])));
+            tensors.insert(format!("{name}.weight"), (shape, Cow::Borrowed(map.weight.as_slice())));
         }
     }
     tensors
