@@ -170,6 +170,11 @@ impl Pictures {
         self.size
     }
 
+    /// Red, green and blue of each pixel, row by row, image by image.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
     /// Some of them.
     pub(crate) fn select(&self, which: &[usize]) -> Self {
         let bytes = self.size * self.size * CHANNELS;

@@ -6,14 +6,14 @@ mod common;
 
 use common::{FAMILIES, sentences, tiny};
 use dualnet::Resources;
-use dualnet_nn::compress::{Compressed, Method, Options, Size, Steps, Teacher, compress, save};
+use dualnet_nn::compress::{Compressed, Layers, Method, Options, Size, Steps, Teacher, compress, save};
 use dualnet_nn::{Embedder, Encoder, Inputs};
 use std::path::Path;
 
 const PLAIN: Options = Options {
     method: Method::Neurons,
     size: Size::Hidden(12),
-    layers: None,
+    layers: Layers::All,
     steps: Steps { local: 0, distill: 0 },
     tokens: 4096,
 };
@@ -82,7 +82,7 @@ fn folders_load_again_in_every_family() {
 fn other_methods_and_some_layers_load_again() {
     let outer = tempfile::tempdir().unwrap();
     let to = outer.path().join("some");
-    let some = saved("bert", &Options { layers: Some(vec![1]), ..PLAIN }, &to);
+    let some = saved("bert", &Options { layers: Layers::Named(vec![1]), ..PLAIN }, &to);
     let (encoder, config) = Encoder::load(&to).unwrap();
     assert_eq!((encoder, config.widths), (some.encoder, vec![28, 12]));
 
@@ -99,6 +99,32 @@ fn other_methods_and_some_layers_load_again() {
 }
 
 #[test]
+fn widths_follow_the_error_allowed() {
+    let with = |error| run("bert", &Options { size: Size::Error(error), ..PLAIN }, 2).unwrap();
+    for error in [0.05, 0.3] {
+        let compressed = with(error);
+        for layer in &compressed.report.layers {
+            let whole = layer.hidden[1] == 28 || layer.hidden[1].is_multiple_of(16);
+            // The ridge leaves a little more than the selection, which has none.
+            assert!(whole && layer.error_fit < 1.1 * error, "{error}: {layer:?}");
+        }
+    }
+    let widths = |error| with(error).report.layers.iter().map(|l| l.hidden[1]).sum::<usize>();
+    assert!(widths(0.3) < widths(0.001), "{} {}", widths(0.3), widths(0.001));
+}
+
+#[test]
+fn the_layer_of_least_damage_is_chosen() {
+    let chosen = run("roberta", &Options { layers: Layers::LeastDamage(1), ..PLAIN }, 2).unwrap().report;
+    let alone = |layer| run("roberta", &Options { layers: Layers::Named(vec![layer]), ..PLAIN }, 2).unwrap().report.fit.cosine;
+    let best = if alone(0) > alone(1) { 0 } else { 1 };
+    assert_eq!(chosen.layers.iter().map(|l| l.layer).collect::<Vec<_>>(), [best]);
+    for (layer, damage) in chosen.damage.iter().enumerate() {
+        assert!((1.0 - damage - alone(layer)).abs() < 1e-12, "{layer}: {damage}");
+    }
+}
+
+#[test]
 fn options_that_make_no_sense_are_refused() {
     let refused = |options: Options, words: &str| {
         let error = run("bert", &options, 1).unwrap_err().to_string();
@@ -107,9 +133,13 @@ fn options_that_make_no_sense_are_refused() {
     refused(Options { size: Size::Hidden(29), ..PLAIN }, "from 1 to 28, found 29");
     refused(Options { size: Size::Hidden(0), ..PLAIN }, "from 1 to 28, found 0");
     refused(Options { size: Size::Ratio(f64::NAN), ..PLAIN }, "ratio");
-    refused(Options { layers: Some(vec![2]), ..PLAIN }, "numbers from 0 to 1");
-    refused(Options { layers: Some(vec![]), ..PLAIN }, "layers");
-    refused(Options { layers: Some(vec![0]), method: Method::Relu, ..PLAIN }, "all, for random features");
+    refused(Options { size: Size::Error(1.5), ..PLAIN }, "share of the variance");
+    refused(Options { size: Size::Error(0.2), method: Method::Relu, ..PLAIN }, "method neurons");
+    refused(Options { layers: Layers::LeastDamage(3), ..PLAIN }, "from 1 to 2");
+    refused(Options { layers: Layers::LeastDamage(1), method: Method::Relu, ..PLAIN }, "all, for random features");
+    refused(Options { layers: Layers::Named(vec![2]), ..PLAIN }, "numbers from 0 to 1");
+    refused(Options { layers: Layers::Named(vec![]), ..PLAIN }, "layers");
+    refused(Options { layers: Layers::Named(vec![0]), method: Method::Relu, ..PLAIN }, "all, for random features");
     refused(Options { method: Method::DropLayers, ..PLAIN }, "a ratio alone");
 
     let embedder = Embedder::load(&tiny("bert")).unwrap();

@@ -6,7 +6,7 @@ use crate::verbs::embed;
 use crate::{output, texts};
 use clap::{Args, ValueEnum};
 use dualnet::Resources;
-use dualnet_nn::compress::{self, Compressed, Method, Options, Quality, Report, Size, Steps, Teacher};
+use dualnet_nn::compress::{self, Compressed, Layers, Method, Options, Quality, Report, Size, Steps, Teacher};
 use dualnet_nn::{Encoder, Inputs, Pooling, VisionEmbedder};
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -34,14 +34,21 @@ pub struct Compress {
     #[arg(long, value_name = "DIR")]
     images: Option<PathBuf>,
     /// The share of the hidden width that stays (drop-layers: of the layers)
-    #[arg(long, value_name = "R", required_unless_present = "hidden", conflicts_with = "hidden")]
+    #[arg(long, value_name = "R", required_unless_present_any = ["hidden", "max_error"], conflicts_with = "hidden")]
     ratio: Option<f64>,
     /// The hidden width that stays
     #[arg(long, value_name = "M")]
     hidden: Option<usize>,
+    /// For each net the smallest width (a multiple of 16) that leaves at most this share of the variance of its output, before steps of Adam. Widths
+    /// may differ then, and config.json gets a key that transformers does not know. Method neurons alone
+    #[arg(long, value_name = "E", conflicts_with_all = ["hidden", "ratio"])]
+    max_error: Option<f64>,
     /// Layers to change, counted from 0; default: all. With some only, config.json gets a key that transformers does not know
     #[arg(long, value_name = "L,...", value_delimiter = ',')]
     layers: Option<Vec<usize>>,
+    /// Change so many layers: those whose replacement alone, measured one by one, lowers the cosine of embeddings least
+    #[arg(long, value_name = "K", conflicts_with = "layers")]
+    best_layers: Option<usize>,
     /// How
     #[arg(long, default_value = "neurons")]
     method: MethodOption,
@@ -136,8 +143,16 @@ impl Compress {
         let local = if method == Method::DropLayers { 0 } else { asked(StepOption::Local, Steps::LOCAL) };
         Ok(Options {
             method,
-            size: self.hidden.map_or(Size::Ratio(self.ratio.unwrap_or(1.0)), Size::Hidden),
-            layers: self.layers.clone(),
+            size: match (self.hidden, self.max_error) {
+                (Some(width), _) => Size::Hidden(width),
+                (_, Some(error)) => Size::Error(error),
+                _ => Size::Ratio(self.ratio.unwrap_or(1.0)),
+            },
+            layers: match (&self.layers, self.best_layers) {
+                (Some(layers), _) => Layers::Named(layers.clone()),
+                (_, Some(count)) => Layers::LeastDamage(count),
+                _ => Layers::All,
+            },
             steps: Steps { local, distill: asked(StepOption::Distill, self.distill_steps) },
             tokens: self.tokens,
         })
@@ -176,6 +191,10 @@ impl Compress {
             json["threads"] = json!(resources.threads());
             json["kept_layers"] = json!(compressed.kept);
             return output::print_json(&json);
+        }
+        if !report.damage.is_empty() {
+            let each: Vec<String> = report.damage.iter().map(|d| output::number(*d)).collect();
+            self.common.say(&format!("1 - cosine, each layer alone: {}", each.join(" ")));
         }
         if !report.layers.is_empty() {
             self.common.say(output::table(&rows(report)).trim_end());

@@ -3,8 +3,8 @@
 use super::calibrate::{Calibration, used};
 use super::local;
 use super::report::LayerReport;
-use super::select::forward_selection;
-use super::{Method, Options, Plan};
+use super::select::{Until, forward_selection};
+use super::{Method, Options, Plan, Width};
 use crate::activation::Activation;
 use crate::encoder::Encoder;
 use crate::error::Result;
@@ -60,7 +60,7 @@ pub(super) fn fit(
         if options.steps.local > 0 {
             local::improve(&mut net, layer, &calibration, &weights, options.steps.local, resources)?;
             if options.method != Method::Prune {
-                net.down = solve(&statistics(&net, &calibration, resources)?, &Vec::from_iter(0..width), resources)?;
+                net.down = solve(&statistics(&net, &calibration, resources)?, &Vec::from_iter(0..net.width()), resources)?;
             }
             error = calibration.pass(original, layer, &net, &weights, resources)?;
         }
@@ -73,16 +73,20 @@ pub(super) fn fit(
     Ok(Fitted { encoder, layers: reports, kept, tokens: calibration.tokens() })
 }
 
-/// A net of `width` features in place of `old`, and 1 over the deviation of each coordinate of the target.
+/// A net of fewer features in place of `old`, and 1 over the deviation of each coordinate of the target.
 fn narrow(
     old: &Ffn,
     layer: usize,
-    width: usize,
+    width: Width,
     method: Method,
     calibration: &Calibration,
     resources: &Resources,
 ) -> Result<(Ffn, Vec<f64>)> {
-    let drawn = (method == Method::Relu).then(|| random_features(old.up.inputs(), width, layer, resources));
+    let count = match width {
+        Width::Given(count) => count,
+        Width::Error(_) => old.width(),
+    };
+    let drawn = (method == Method::Relu).then(|| random_features(old.up.inputs(), count, layer, resources));
     let source = drawn.as_ref().unwrap_or(old);
     let all = statistics(source, calibration, resources)?;
     let n = all.rows() as f64;
@@ -91,12 +95,19 @@ fn narrow(
         Method::Neurons => {
             let scaled = |i, o| all.cross()[(i, o)] / n * weights[o];
             let p = Mat::from_fn(all.features(), all.outputs(), scaled);
-            let mut chosen = forward_selection(&covariance(&all), p, width, resources)?;
+            let until = match width {
+                Width::Given(count) => Until::Count(count),
+                // Each coordinate that varies at all has variance 1 in these units.
+                Width::Error(error) => {
+                    Until::Explained((1.0 - error) * weights.iter().filter(|w| **w > 0.0).count() as f64)
+                }
+            };
+            let mut chosen = forward_selection(&covariance(&all), p, until, resources)?;
             chosen.sort_unstable();
             chosen
         }
-        Method::Prune => strongest(old, &all, &weights, width),
-        Method::Relu | Method::DropLayers => (0..width).collect(),
+        Method::Prune => strongest(old, &all, &weights, count),
+        Method::Relu | Method::DropLayers => (0..count).collect(),
     };
     let up = rows(&source.up, &columns)?;
     let down = match method {

@@ -6,6 +6,7 @@
 //! the last hidden states and the embeddings of the original. No labels anywhere.
 
 mod calibrate;
+mod damage;
 mod distill;
 mod fit;
 mod local;
@@ -51,6 +52,20 @@ pub enum Size {
     Ratio(f64),
     /// This hidden width.
     Hidden(usize),
+    /// For each net the smallest width, a multiple of 16, whose refit leaves at most this share of the variance of the net's output, the mean over
+    /// coordinates. Widths may differ then. [`Method::Neurons`] alone.
+    Error(f64),
+}
+
+/// Which nets become narrower.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Layers {
+    /// All.
+    All,
+    /// Those of these layers, from 0.
+    Named(Vec<usize>),
+    /// So many: those whose replacement, alone, lowers the cosine of embeddings least.
+    LeastDamage(usize),
 }
 
 /// Steps of Adam; 0: none.
@@ -76,8 +91,8 @@ pub struct Options {
     pub method: Method,
     /// How narrow.
     pub size: Size,
-    /// Which layers, from 0; `None`: all.
-    pub layers: Option<Vec<usize>>,
+    /// Which layers.
+    pub layers: Layers,
     /// Steps of Adam.
     pub steps: Steps,
     /// Most tokens that layers are fitted on; distillation takes what it needs.
@@ -110,9 +125,13 @@ pub struct Teacher<'a> {
 /// Fewer than 20 texts; a size, layers or a combination that make no sense; numbers that leave the range; interruption; memory: the
 /// states of all calibration tokens, four times d numbers each.
 pub fn compress(original: &Teacher<'_>, inputs: &Inputs, options: &Options, resources: &Resources) -> Result<Compressed> {
-    let plan = Plan::new(original.encoder, options)?;
+    let mut plan = Plan::new(original.encoder, options)?;
     let (apart, rest) = split(inputs, resources)?;
     let start = Instant::now();
+    let damage = match options.layers {
+        Layers::LeastDamage(count) => damage::measure(original, &rest, &apart, &mut plan, (count, options), resources)?,
+        _ => Vec::new(),
+    };
     let mut fitted = match options.method {
         Method::DropLayers => fit::Fitted::dropped(original.encoder, &plan.layers),
         _ => fit::fit(original.encoder, &take(&rest, options.tokens), &plan, options, resources)?,
@@ -128,6 +147,7 @@ pub fn compress(original: &Teacher<'_>, inputs: &Inputs, options: &Options, reso
         _ => Some(report::quality(original, &fitted.encoder, &apart, resources)?),
     };
     let report = Report {
+        damage,
         layers: fitted.layers,
         parameters: [original.encoder, &fitted.encoder].map(report::parameters),
         fit: fit_quality,
@@ -146,8 +166,15 @@ pub(crate) struct Plan {
     /// The layers that change, or, where layers are dropped, those that stay.
     layers: Vec<usize>,
     /// The new width of each of them.
-    widths: Vec<usize>,
+    widths: Vec<Width>,
     method: Method,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Width {
+    Given(usize),
+    /// As [`Size::Error`].
+    Error(f64),
 }
 
 impl Plan {
@@ -158,7 +185,26 @@ impl Plan {
         {
             return Err(Error::invalid("ratio", "a share above 0 and at most 1", ratio.to_string(), "try 0.25"));
         }
-        let mut layers = options.layers.clone().unwrap_or_else(|| (0..count).collect());
+        if let Size::Error(error) = options.size {
+            if !(error > 0.0 && error < 1.0) {
+                let expected = "a share of the variance between 0 and 1";
+                return Err(Error::invalid("limit of the error", expected, error.to_string(), "try 0.3"));
+            }
+            if options.method != Method::Neurons {
+                let hint = "give a width or a ratio";
+                return Err(Error::invalid("limit of the error", "method neurons", "another method", hint));
+            }
+        }
+        let mut layers = match &options.layers {
+            Layers::Named(layers) => layers.clone(),
+            _ => (0..count).collect(),
+        };
+        if let Layers::LeastDamage(wanted) = options.layers
+            && !(1..=count).contains(&wanted)
+        {
+            let expected = format!("from 1 to {count}");
+            return Err(Error::invalid("number of layers", expected, wanted.to_string(), "choose fewer"));
+        }
         layers.sort_unstable();
         layers.dedup();
         if layers.is_empty() || layers.last().is_some_and(|l| *l >= count) {
@@ -166,7 +212,8 @@ impl Plan {
             let found = if layers.is_empty() { "none".into() } else { format!("{layers:?}") };
             return Err(Error::invalid("layers", expected, found, "leave the option out for all layers"));
         }
-        if options.method == Method::Relu && layers.len() < count {
+        let some = layers.len() < count || matches!(options.layers, Layers::LeastDamage(_));
+        if options.method == Method::Relu && some {
             let hint = "the activation is one for all layers of a folder: leave --layers out";
             return Err(Error::invalid("layers", "all, for random features", format!("{layers:?}"), hint));
         }
@@ -176,12 +223,13 @@ impl Plan {
         let narrow = |layer: &usize| {
             let width = encoder.layers[*layer].ffn.width();
             let wanted = match options.size {
+                Size::Error(error) => return Ok(Width::Error(error)),
                 Size::Hidden(m) => m,
                 // Whole registers, whatever the ratio.
                 Size::Ratio(ratio) => ((width as f64 * ratio / 16.0).round() as usize * 16).clamp(1, width),
             };
             if (1..=width).contains(&wanted) {
-                return Ok(wanted);
+                return Ok(Width::Given(wanted));
             }
             let hint = "a net can only become narrower";
             Err(Error::invalid("hidden width", format!("from 1 to {width}"), wanted.to_string(), hint))
@@ -192,13 +240,13 @@ impl Plan {
 
     /// Evenly, and always the last one.
     fn dropping(count: usize, encoder: &Encoder, options: &Options) -> Result<Self> {
-        let (Size::Ratio(ratio), None) = (options.size, &options.layers) else {
+        let (Size::Ratio(ratio), Layers::All) = (options.size, &options.layers) else {
             let hint = "a ratio says how many stay: 0.5 for every other layer";
             return Err(Error::invalid("dropping layers", "a ratio alone", "a width or layers", hint));
         };
         let keep = ((count as f64 * ratio).round() as usize).clamp(1, count);
         let layers: Vec<usize> = (1..=keep).map(|i| i * count / keep - 1).collect();
-        let widths = layers.iter().map(|l| encoder.layers[*l].ffn.width()).collect();
+        let widths = layers.iter().map(|l| Width::Given(encoder.layers[*l].ffn.width())).collect();
         Ok(Self { layers, widths, method: options.method })
     }
 }

@@ -1,11 +1,11 @@
 //! What a smaller encoder is worth, in figures.
 
+use super::Teacher;
 use crate::encoder::Encoder;
 use crate::error::Result;
 use crate::ffn::Ffn;
 use crate::pool::{cosine, normalise};
 use crate::{BATCH, Inputs};
-use super::Teacher;
 use dualnet::Resources;
 use serde::Serialize;
 
@@ -40,6 +40,9 @@ pub struct Quality {
 /// Figures of a compression. Of pairs, the first is the original's.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Report {
+    /// 1 - cosine of each layer's replacement alone, where layers were chosen by it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub damage: Vec<f64>,
     /// The nets that were replaced.
     pub layers: Vec<LayerReport>,
     /// Parameters of all layers, without the tables of words and positions.

@@ -24,7 +24,7 @@ const DEPTH: usize = 4;
 /// Writes `compressed`, made of the encoder in the folder `from`, to the new folder `to`: all files but weights are copied, `config.json` gets
 /// the new sizes, all tensors but those of replaced nets keep their names, types and bytes. The folder appears whole or not at all.
 ///
-/// Where all nets have one width, `transformers` loads the folder. Else `config.json` has the key `intermediate_sizes`, which this crate alone
+/// Where all nets have one width (for DINOv2: a multiple of d), `transformers` loads the folder. Else `config.json` has the key `intermediate_sizes`, which this crate alone
 /// understands.
 ///
 /// # Errors
@@ -67,11 +67,12 @@ fn new_config(from: &Path, config: &Config, compressed: &Compressed, method: Met
     json.insert(count_key.into(), json!(widths.len()));
     json.remove(WIDTHS);
     match widths.first() {
-        Some(first) if widths.iter().all(|w| w == first) => {
-            match config.family {
-                Family::DinoV2 => set(&mut json, "mlp_ratio", json!(ratio(*first, config.hidden))),
-                _ => set(&mut json, width_key, json!(first)),
-            };
+        Some(first) if widths.iter().all(|w| w == first) && config.family != Family::DinoV2 => {
+            set(&mut json, width_key, json!(first));
+        }
+        // This family has a factor for a width, and transformers takes integers alone.
+        Some(first) if widths.iter().all(|w| w == first) && first.is_multiple_of(config.hidden) => {
+            set(&mut json, "mlp_ratio", json!(first / config.hidden));
         }
         _ => set(&mut json, WIDTHS, json!(widths)),
     }
@@ -79,12 +80,6 @@ fn new_config(from: &Path, config: &Config, compressed: &Compressed, method: Met
         set(&mut json, activation_key, json!("relu"));
     }
     Ok(Value::Object(json))
-}
-
-/// A factor whose product with `hidden`, cut to an integer, is `width`.
-fn ratio(width: usize, hidden: usize) -> f64 {
-    let ratio = width as f64 / hidden as f64;
-    if (ratio * hidden as f64) as usize == width { ratio } else { ratio.next_up() }
 }
 
 fn set(json: &mut Map<String, Value>, key: &str, value: Value) {
