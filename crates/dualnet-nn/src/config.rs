@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 pub const CONFIG: &str = "config.json";
 /// Our key for hidden widths that differ from layer to layer, which the standard format cannot say.
 pub const WIDTHS: &str = "intermediate_sizes";
+/// Our key for the ranks of feed-forward nets whose matrices are products, layer by layer (0: they are not).
+pub const RANKS: &str = "ffn_ranks";
 
 /// Most bytes of a description.
 const MAX_JSON: u64 = 16 << 20;
@@ -68,6 +70,8 @@ pub struct Config {
     pub heads: usize,
     /// Hidden width of the feed-forward net of each layer.
     pub widths: Vec<usize>,
+    /// Rank of its two matrices where they are products; 0: they are not.
+    pub ranks: Vec<usize>,
     /// Its activation.
     pub activation: Activation,
     /// Added to variances by layer norms.
@@ -122,6 +126,7 @@ impl Config {
             hidden,
             heads,
             widths: json.widths(layers, width)?,
+            ranks: json.each_layer(RANKS, layers, 0)?.unwrap_or_else(|| vec![0; layers]),
             activation: json.activation(name("hidden_act", "activation"))?,
             eps: if distil { 1e-12 } else { json.eps()? },
             vocabulary: json.size("vocab_size")?,
@@ -217,13 +222,15 @@ impl Keys {
             Family::DinoV2 => self.product("mlp_ratio", 4.0, hidden)?,
             _ => self.size("intermediate_size")?,
         };
+        let layers = self.size("num_hidden_layers")?;
         let prefix = if family == Family::Deit { 2 } else { 1 };
         let default_eps = if family == Family::DinoV2 { 1e-6 } else { 1e-12 };
         Ok(Config {
             family,
             hidden,
             heads,
-            widths: self.widths(self.size("num_hidden_layers")?, width)?,
+            widths: self.widths(layers, width)?,
+            ranks: self.each_layer(RANKS, layers, 0)?.unwrap_or_else(|| vec![0; layers]),
             activation: self.activation("hidden_act")?,
             eps: if self.map.contains_key("layer_norm_eps") { self.eps()? } else { default_eps },
             vocabulary: 0,
@@ -286,20 +293,27 @@ impl Keys {
         if layers > 1000 {
             return Err(self.bad("the number of layers", "at most 1000", &layers.to_string()));
         }
-        let Some(value) = self.map.get(WIDTHS) else { return Ok(vec![width; layers]) };
-        let widths = || {
+        Ok(self.each_layer(WIDTHS, layers, 1)?.unwrap_or_else(|| vec![width; layers]))
+    }
+
+    /// An integer of `least` or more for each layer.
+    fn each_layer(&self, key: &str, layers: usize, least: u64) -> Result<Option<Vec<usize>>> {
+        let Some(value) = self.map.get(key) else { return Ok(None) };
+        let numbers = || {
             let list = value.as_array()?.iter().map(Value::as_u64).collect::<Option<Vec<_>>>()?;
-            (list.len() == layers && list.iter().all(|n| (1..=MAX_SIZE).contains(n)))
+            (list.len() == layers && list.iter().all(|n| (least..=MAX_SIZE).contains(n)))
                 .then(|| list.into_iter().map(|n| n as usize).collect())
         };
-        widths().ok_or_else(|| self.bad(WIDTHS, &format!("{layers} integers from 1 on"), &value.to_string()))
+        let expected = format!("{layers} integers from {least} on");
+        numbers().map(Some).ok_or_else(|| self.bad(key, &expected, &value.to_string()))
     }
 }
 
 /// Reads a JSON object.
 pub(crate) fn read_object(path: &Path) -> Result<Map<String, Value>> {
     let failed = |e: std::io::Error| {
-        let hint = "name the folder of a pretrained encoder: config.json, model.safetensors, and tokenizer.json for texts";
+        let hint =
+            "name the folder of a pretrained encoder: config.json, model.safetensors, and tokenizer.json for texts";
         Error::model(path, "the file", "a file that can be read", e.to_string(), hint)
     };
     let size = std::fs::metadata(path).map_err(failed)?.len();

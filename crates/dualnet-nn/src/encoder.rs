@@ -269,8 +269,8 @@ impl Loader<'_> {
     }
 
     /// A map whose result is multiplied by the factors called `scale`.
-    fn scaled(&self, name: &str, outputs: usize, inputs: usize, scale: &str) -> Result<Linear> {
-        let mut map = self.linear(name, outputs, inputs)?;
+    fn scaled(&self, name: &str, (outputs, inputs): (usize, usize), rank: usize, scale: &str) -> Result<Linear> {
+        let mut map = self.product(name, outputs, inputs, rank)?;
         if self.config.family == Family::DinoV2 {
             for (row, factor) in self.weights.vector(scale, outputs)?.into_iter().enumerate() {
                 map.weight.row_mut(row).iter_mut().for_each(|w| *w *= factor);
@@ -282,6 +282,7 @@ impl Loader<'_> {
 
     fn layer(&self, i: usize) -> Result<Layer> {
         let (d, m, family) = (self.config.hidden, self.config.widths[i], self.config.family);
+        let rank = self.config.ranks[i];
         let name = |part| names::name(family, i, part);
         let [attention_scale, ffn_scale] = names::scales(i);
         let [q, k, v] = [Part::Query, Part::Key, Part::Value].map(|part| self.linear(&name(part), d, d));
@@ -289,17 +290,27 @@ impl Loader<'_> {
             order: if family.vision() { NormOrder::Before } else { NormOrder::After },
             attention: Attention {
                 qkv: stack([q?, k?, v?])?,
-                out: self.scaled(&name(Part::AttentionOut), d, d, &attention_scale)?,
+                out: self.scaled(&name(Part::AttentionOut), (d, d), 0, &attention_scale)?,
                 heads: self.config.heads,
             },
             attention_norm: self.norm(&name(Part::AttentionNorm))?,
             ffn: Ffn::new(
-                self.linear(&name(Part::Up), m, d)?,
+                self.product(&name(Part::Up), m, d, rank)?,
                 self.config.activation,
-                self.scaled(&name(Part::Down), d, m, &ffn_scale)?,
+                self.scaled(&name(Part::Down), (d, m), rank, &ffn_scale)?,
             )?,
             ffn_norm: self.norm(&name(Part::OutputNorm))?,
         })
+    }
+
+    /// A map whose matrix is a product where `rank` is not 0.
+    fn product(&self, name: &str, outputs: usize, inputs: usize, rank: usize) -> Result<Linear> {
+        if rank == 0 {
+            return self.linear(name, outputs, inputs);
+        }
+        let outer = self.weights.matrix(&format!("{name}.weight"), outputs, rank)?;
+        let inner = self.weights.matrix(&names::inner(name), rank, inputs)?;
+        Linear::product(outer, inner, self.weights.vector(&format!("{name}.bias"), outputs)?)
     }
 
     fn linear(&self, name: &str, outputs: usize, inputs: usize) -> Result<Linear> {

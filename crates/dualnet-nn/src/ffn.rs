@@ -4,7 +4,7 @@ use crate::TILE;
 use crate::activation::Activation;
 use crate::error::{Error, Result};
 use crate::linear::Linear;
-use dualnet::linalg::{Update, gemm_tn_parallel};
+use dualnet::linalg::Update;
 use dualnet::simd::Isa;
 use dualnet::{Mat, Resources};
 use rayon::prelude::*;
@@ -125,29 +125,21 @@ impl Ffn {
             }
             Ok::<_, Error>(())
         })?;
-        let mut gradient = FfnGradient {
-            up: Linear { weight: Mat::zeros(self.width(), x.cols()), bias: column_sums(&dpre) },
-            down: Linear { weight: Mat::zeros(x.cols(), self.width()), bias: column_sums(dz) },
-        };
-        let (up, down) = (gradient.up.weight.as_mut(), gradient.down.weight.as_mut());
-        gemm_tn_parallel(resources, up, Update::Replace, 1.0, dpre.as_ref(), x.as_ref())?;
-        gemm_tn_parallel(resources, down, Update::Replace, 1.0, dz.as_ref(), act.as_ref())?;
-        Ok(gradient)
+        Ok(FfnGradient { up: self.up.gradient(x, &dpre, resources)?, down: self.down.gradient(act, dz, resources)? })
     }
 }
 
 impl Ffn {
     /// The parameters, tensor by tensor.
-    pub(crate) fn tensors_mut(&mut self) -> [&mut [f32]; 4] {
-        let (up, down) = (&mut self.up, &mut self.down);
-        [up.weight.as_mut_slice(), &mut up.bias, down.weight.as_mut_slice(), &mut down.bias]
+    pub(crate) fn tensors_mut(&mut self) -> impl Iterator<Item = &mut [f32]> {
+        self.up.tensors_mut().chain(self.down.tensors_mut())
     }
 }
 
 impl FfnGradient {
     /// In the order of [`Ffn::tensors_mut`].
-    pub(crate) fn tensors(&self) -> [&[f32]; 4] {
-        [self.up.weight.as_slice(), &self.up.bias, self.down.weight.as_slice(), &self.down.bias]
+    pub(crate) fn tensors(&self) -> impl Iterator<Item = &[f32]> {
+        self.up.tensors().chain(self.down.tensors())
     }
 }
 
@@ -156,12 +148,4 @@ impl FfnGradient {
 pub(crate) struct FfnGradient {
     pub(crate) up: Linear,
     pub(crate) down: Linear,
-}
-
-fn column_sums(a: &Mat<f32>) -> Vec<f32> {
-    let mut sums = vec![0.0; a.cols()];
-    for row in a.as_slice().chunks_exact(a.cols().max(1)) {
-        sums.iter_mut().zip(row).for_each(|(s, x)| *s += x);
-    }
-    sums
 }

@@ -28,15 +28,15 @@ mod norm;
 mod patches;
 mod picture;
 mod pool;
-mod vision;
 mod relative;
 mod tokenize;
+mod vision;
 mod weights;
 
 pub use activation::Activation;
 pub use attention::Attention;
 pub use batch::{Batch, Inputs};
-pub use config::{CONFIG, Config, Family, ImageConfig, WIDTHS};
+pub use config::{CONFIG, Config, Family, ImageConfig, RANKS, WIDTHS};
 pub use embedder::{BATCH, Embedded, Embedder, embed};
 pub use encoder::{Embeddings, Encoder, TokenEmbeddings};
 pub use error::{Error, Result};

@@ -18,6 +18,11 @@ pub(crate) enum Part {
 /// The table of the bias of attention by relative position.
 pub(crate) const RELATIVE_BIAS: &str = "encoder.relative_attention_bias.weight";
 
+/// The factor that acts first of the map called `name`, where its matrix is a product.
+pub(crate) fn inner(name: &str) -> String {
+    format!("{name}.inner.weight")
+}
+
 /// Factors on what attention and net of layer `layer` of a DINOv2 give.
 pub(crate) fn scales(layer: usize) -> [String; 2] {
     ["layer_scale1", "layer_scale2"].map(|name| format!("encoder.layer.{layer}.{name}.lambda1"))

@@ -38,7 +38,8 @@ impl PatchEmbeddings {
         };
         for (image, span) in batch.spans().enumerate() {
             for (at, row) in span.enumerate() {
-                let from = if at < prefix { self.prefix.row(at) } else { own.row(image * (length - prefix) + at - prefix) };
+                let from =
+                    if at < prefix { self.prefix.row(at) } else { own.row(image * (length - prefix) + at - prefix) };
                 let parts = from.iter().zip(positions.row(at));
                 x.row_mut(row).iter_mut().zip(parts).for_each(|(x, (from, position))| *x = from + position);
             }

@@ -40,6 +40,10 @@ fn refits_beat_pruning_and_steps_beat_refits() {
     let relu = run("bert", &Options { method: Method::Relu, ..PLAIN }, 2).unwrap().report;
     assert!(neurons.fit.hidden_error < 0.7 * prune.fit.hidden_error, "{:?} {:?}", neurons.fit, prune.fit);
     assert!(neurons.fit.hidden_error < relu.fit.hidden_error, "{:?} {:?}", neurons.fit, relu.fit);
+    let svd = |size| run("bert", &Options { method: Method::Svd, size, ..PLAIN }, 2).unwrap().report;
+    let [most, half] = [Size::Ratio(1.0), Size::Hidden(12)].map(svd);
+    assert!(most.fit.hidden_error < half.fit.hidden_error && half.fit.cosine > 0.5, "{:?} {:?}", most.fit, half.fit);
+    assert!(half.layers[0].parameters[1] <= neurons.layers[0].parameters[1] + 28, "{:?}", half.layers[0]);
     let steps = Options { steps: Steps { local: 60, distill: 40 }, ..PLAIN };
     let stepped = run("bert", &steps, 2).unwrap().report;
     let first = &stepped.layers[0];
@@ -90,6 +94,16 @@ fn other_methods_and_some_layers_load_again() {
     let relu = saved("distilbert", &Options { method: Method::Relu, ..PLAIN }, &to);
     assert_eq!(Encoder::load(&to).unwrap().0, relu.encoder);
 
+    let to = outer.path().join("svd");
+    let svd = saved("roberta", &Options { method: Method::Svd, steps: Steps { local: 3, distill: 3 }, ..PLAIN }, &to);
+    let (encoder, config) = Encoder::load(&to).unwrap();
+    // 12 neurons of 28 at d = 20: rank 5.
+    assert_eq!((encoder, config.widths, config.ranks), (svd.encoder, vec![28, 28], vec![5, 5]));
+    let json = std::fs::read_to_string(to.join("config.json")).unwrap();
+    std::fs::write(to.join("config.json"), json.replace("ffn_ranks", "ffn_rank")).unwrap();
+    let error = Encoder::load(&to).unwrap_err().to_string();
+    assert!(error.contains("shape [28, 20]") && error.contains("[28, 5]"), "{error}");
+
     let to = outer.path().join("dropped");
     let steps = Steps { local: 0, distill: 3 };
     let drop = Options { method: Method::DropLayers, size: Size::Ratio(0.5), steps, ..PLAIN };
@@ -116,7 +130,8 @@ fn widths_follow_the_error_allowed() {
 #[test]
 fn the_layer_of_least_damage_is_chosen() {
     let chosen = run("roberta", &Options { layers: Layers::LeastDamage(1), ..PLAIN }, 2).unwrap().report;
-    let alone = |layer| run("roberta", &Options { layers: Layers::Named(vec![layer]), ..PLAIN }, 2).unwrap().report.fit.cosine;
+    let alone =
+        |layer| run("roberta", &Options { layers: Layers::Named(vec![layer]), ..PLAIN }, 2).unwrap().report.fit.cosine;
     let best = if alone(0) > alone(1) { 0 } else { 1 };
     assert_eq!(chosen.layers.iter().map(|l| l.layer).collect::<Vec<_>>(), [best]);
     for (layer, damage) in chosen.damage.iter().enumerate() {

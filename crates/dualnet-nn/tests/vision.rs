@@ -13,13 +13,7 @@ use serde_json::Value;
 const FAMILIES: [&str; 3] = ["vit", "deit", "dinov2"];
 
 fn processor(side: usize) -> Processor {
-    Processor {
-        resize: Resize::Both(side),
-        filter: Filter::Bilinear,
-        size: side,
-        mean: [0.5; 3],
-        deviation: [0.5; 3],
-    }
+    Processor { resize: Resize::Both(side), filter: Filter::Bilinear, size: side, mean: [0.5; 3], deviation: [0.5; 3] }
 }
 
 /// Images, and what transformers makes of them.
@@ -71,7 +65,8 @@ fn smaller_encoders_of_images_load_again() {
         let inputs = embedder.inputs(noise(120, 12));
         let original = Teacher { encoder: &embedder.encoder, pooling: embedder.pooling };
         let steps = Steps { local: 40, distill: 30 };
-        let options = Options { method: Method::Neurons, size: Size::Hidden(12), layers: Layers::All, steps, tokens: 4096 };
+        let options =
+            Options { method: Method::Neurons, size: Size::Hidden(12), layers: Layers::All, steps, tokens: 4096 };
         let run = |threads| compress(&original, &inputs, &options, &Resources::new(threads).unwrap()).unwrap();
         let compressed = run(2);
         assert_eq!(compressed.encoder, run(1).encoder, "{name}");
@@ -111,8 +106,8 @@ fn an_image_gives_the_same_bits_alone() {
 const BILINEAR: [u8; 12] = [10, 230, 91, 32, 185, 104, 58, 135, 96, 80, 90, 109];
 const BICUBIC: [u8; 12] = [8, 234, 87, 32, 186, 100, 58, 134, 100, 82, 86, 113];
 const BICUBIC_UP: [u8; 39] = [
-    0, 251, 0, 6, 238, 147, 14, 222, 123, 22, 206, 19, 30, 191, 199, 37, 175, 36, 45, 160, 100, 53, 145, 164, 60, 129, 1,
-    68, 114, 181, 76, 98, 77, 84, 82, 53, 90, 69, 210,
+    0, 251, 0, 6, 238, 147, 14, 222, 123, 22, 206, 19, 30, 191, 199, 37, 175, 36, 45, 160, 100, 53, 145, 164, 60, 129,
+    1, 68, 114, 181, 76, 98, 77, 84, 82, 53, 90, 69, 210,
 ];
 
 #[test]

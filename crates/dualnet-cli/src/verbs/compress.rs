@@ -15,11 +15,11 @@ use std::time::Instant;
 /// Make a pretrained encoder smaller from unlabeled texts or images
 ///
 /// The feed-forward nets of the layers become narrower. The result is a folder of the same format, with a smaller intermediate_size, which
-/// transformers loads as well; the original is not touched. Texts like those to be embedded later serve best; some thousands of sentences are
-/// enough. One in twenty (500 at most) is kept apart to measure the result.
+/// transformers loads as well; the original is not touched. Texts of many kinds serve best, those to be embedded later among them; long ones
+/// are cut into several. One in twenty (500 at most) is kept apart to measure the result.
 ///
 /// Methods: neurons: those of the original whose refit loses least, their output weights solved for. prune: the strongest neurons,
-/// without a refit. relu: random features in place of neurons, solved likewise. drop-layers: whole layers are left out; --ratio says how many stay.
+/// without a refit. svd: matrices of low rank, of the same bytes (a format of our own). relu: random features in place of neurons, solved likewise. drop-layers: whole layers are left out; --ratio says how many stay.
 ///
 /// Cost, on two cores and a MiniLM (6 layers, 384): some tens of seconds without steps, one to three minutes with both.
 #[derive(Args)]
@@ -61,7 +61,7 @@ pub struct Compress {
     /// Steps of distillation, each of about 1,024 tokens
     #[arg(long, value_name = "N", default_value_t = Steps::DISTILL)]
     distill_steps: usize,
-    /// Most tokens of a text; default: what the folder says. Longer texts lose their ends
+    /// Most tokens of a text; default: what the folder says. Longer texts are cut into several
     #[arg(long, value_name = "N", conflicts_with = "images")]
     max_tokens: Option<usize>,
     /// Print the plan (sizes, tokens, expected time) and stop
@@ -78,6 +78,7 @@ pub struct Compress {
 enum MethodOption {
     Neurons,
     Prune,
+    Svd,
     Relu,
     DropLayers,
 }
@@ -126,9 +127,10 @@ impl Compress {
         let mut lines = texts::read(file, resources.memory.unwrap_or(u64::MAX))?;
         lines.retain(|line| !line.trim().is_empty());
         let embedder = embed::load(&self.model, self.max_tokens)?;
-        let tokens = embedder.tokenizer.encode(&lines, resources)?;
-        if let Some(cut) = texts::cut_sentence(tokens.cut, embedder.tokenizer.limit()) {
-            self.common.say(&cut);
+        let tokens = embedder.tokenizer.encode_whole(&lines, resources)?;
+        if tokens.cut > 0 {
+            let (texts, limit) = (output::count(tokens.cut, "text"), embedder.tokenizer.limit());
+            self.common.say(&format!("{texts} of more than {limit} tokens cut into several"));
         }
         Ok((embedder.encoder, embedder.pooling, Inputs::Texts(tokens.texts)))
     }
@@ -241,6 +243,7 @@ impl From<MethodOption> for Method {
         match option {
             MethodOption::Neurons => Method::Neurons,
             MethodOption::Prune => Method::Prune,
+            MethodOption::Svd => Method::Svd,
             MethodOption::Relu => Method::Relu,
             MethodOption::DropLayers => Method::DropLayers,
         }

@@ -13,7 +13,7 @@ const TOKENS: usize = 1024;
 /// Decay of the moments.
 const BETAS: (f64, f64) = (0.9, 0.999);
 /// The largest rate, the steps up to it, and the share of it at the end.
-const PEAK: (f64, usize, f64) = (4e-4, 20, 0.05);
+const PEAK: (f64, usize, f64) = (8e-4, 20, 0.05);
 
 /// Takes `steps` steps, going through the texts as often as that needs.
 pub(super) fn distill(

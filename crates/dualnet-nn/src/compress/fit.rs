@@ -4,13 +4,13 @@ use super::calibrate::{Calibration, used};
 use super::local;
 use super::report::LayerReport;
 use super::select::{Until, forward_selection};
-use super::{Method, Options, Plan, Width};
+use super::{Method, Options, Plan, Width, svd};
 use crate::activation::Activation;
+use crate::batch::Inputs;
 use crate::encoder::Encoder;
 use crate::error::Result;
 use crate::ffn::Ffn;
 use crate::linear::Linear;
-use crate::batch::Inputs;
 use dualnet::linalg::Cholesky;
 use dualnet::random::{Draws, Purpose};
 use dualnet::ridge::RidgeStatistics;
@@ -59,8 +59,9 @@ pub(super) fn fit(
         let before = error;
         if options.steps.local > 0 {
             local::improve(&mut net, layer, &calibration, &weights, options.steps.local, resources)?;
-            if options.method != Method::Prune {
-                net.down = solve(&statistics(&net, &calibration, resources)?, &Vec::from_iter(0..net.width()), resources)?;
+            if !matches!(options.method, Method::Prune | Method::Svd) {
+                net.down =
+                    solve(&statistics(&net, &calibration, resources)?, &Vec::from_iter(0..net.width()), resources)?;
             }
             error = calibration.pass(original, layer, &net, &weights, resources)?;
         }
@@ -86,11 +87,14 @@ fn narrow(
         Width::Given(count) => count,
         Width::Error(_) => old.width(),
     };
+    if method == Method::Svd {
+        return svd::low_rank(old, count, calibration, resources);
+    }
     let drawn = (method == Method::Relu).then(|| random_features(old.up.inputs(), count, layer, resources));
     let source = drawn.as_ref().unwrap_or(old);
     let all = statistics(source, calibration, resources)?;
     let n = all.rows() as f64;
-    let weights: Vec<f64> = all.target_scatter().iter().map(|s| if *s > 0.0 { (n / s).sqrt() } else { 0.0 }).collect();
+    let weights = inverse_deviations(&all);
     let columns = match method {
         Method::Neurons => {
             let scaled = |i, o| all.cross()[(i, o)] / n * weights[o];
@@ -107,7 +111,7 @@ fn narrow(
             chosen
         }
         Method::Prune => strongest(old, &all, &weights, count),
-        Method::Relu | Method::DropLayers => (0..count).collect(),
+        Method::Relu | Method::DropLayers | Method::Svd => (0..count).collect(),
     };
     let up = rows(&source.up, &columns)?;
     let down = match method {
@@ -117,8 +121,14 @@ fn narrow(
     Ok((Ffn::new(up, source.activation, down)?, weights))
 }
 
+/// 1 over the deviation of each coordinate of the targets; 0 where it does not vary.
+pub(super) fn inverse_deviations(sums: &RidgeStatistics) -> Vec<f64> {
+    let n = sums.rows() as f64;
+    sums.target_scatter().iter().map(|s| if *s > 0.0 { (n / s).sqrt() } else { 0.0 }).collect()
+}
+
 /// Sums over all tokens of the features of `net` and of what it is to give.
-fn statistics(net: &Ffn, calibration: &Calibration, resources: &Resources) -> Result<RidgeStatistics> {
+pub(super) fn statistics(net: &Ffn, calibration: &Calibration, resources: &Resources) -> Result<RidgeStatistics> {
     let mut sums = RidgeStatistics::new(net.width(), net.up.inputs(), resources)?;
     for piece in &calibration.pieces {
         let hidden = net.hidden(piece.x(), resources)?;
@@ -128,7 +138,7 @@ fn statistics(net: &Ffn, calibration: &Calibration, resources: &Resources) -> Re
 }
 
 /// Covariances of the features: both triangles, where the statistics keep the lower one.
-fn covariance(sums: &RidgeStatistics) -> Mat<f64> {
+pub(super) fn covariance(sums: &RidgeStatistics) -> Mat<f64> {
     let n = sums.rows() as f64;
     Mat::from_fn(sums.features(), sums.features(), |i, j| sums.scatter()[(i.max(j), i.min(j))] / n)
 }
@@ -188,8 +198,8 @@ fn random_features(inputs: usize, count: usize, layer: usize, resources: &Resour
         let mut draws = Draws::new(resources.seed, purpose, i as u64);
         weight.row_mut(i).iter_mut().for_each(|w| *w = draws.normal() as f32);
     }
-    let up = Linear { weight, bias: vec![0.0; count] };
-    let down = Linear { weight: Mat::zeros(inputs, count), bias: vec![0.0; inputs] };
+    let up = Linear { weight, inner: None, bias: vec![0.0; count] };
+    let down = Linear { weight: Mat::zeros(inputs, count), inner: None, bias: vec![0.0; inputs] };
     Ffn { up, activation: Activation::Relu, down }
 }
 

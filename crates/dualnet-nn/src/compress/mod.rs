@@ -13,6 +13,7 @@ mod local;
 mod report;
 mod save;
 mod select;
+mod svd;
 
 pub use report::{LayerReport, Quality, Report};
 pub use save::{REPORT, save};
@@ -39,6 +40,9 @@ pub enum Method {
     Neurons,
     /// The neurons that move the output most, by deviation times length of their column; no refit but for the means.
     Prune,
+    /// All neurons stay, both matrices become products of the rank that gives the bytes of that many neurons: those that keep most of the variance
+    /// of what they give ("whitened" singular value decomposition).
+    Svd,
     /// Random features max(g x, 0) in place of neurons (ReLU-SNNK, bundled); weights to the output solved for. All layers only.
     Relu,
     /// Whole layers are left out, evenly; the nets that stay keep their width.
@@ -124,7 +128,12 @@ pub struct Teacher<'a> {
 /// # Errors
 /// Fewer than 20 texts; a size, layers or a combination that make no sense; numbers that leave the range; interruption; memory: the
 /// states of all calibration tokens, four times d numbers each.
-pub fn compress(original: &Teacher<'_>, inputs: &Inputs, options: &Options, resources: &Resources) -> Result<Compressed> {
+pub fn compress(
+    original: &Teacher<'_>,
+    inputs: &Inputs,
+    options: &Options,
+    resources: &Resources,
+) -> Result<Compressed> {
     let mut plan = Plan::new(original.encoder, options)?;
     let (apart, rest) = split(inputs, resources)?;
     let start = Instant::now();

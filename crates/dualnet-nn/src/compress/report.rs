@@ -68,7 +68,7 @@ impl LayerReport {
             layer,
             hidden: nets.map(Ffn::width),
             parameters,
-            flops: nets.map(|net| 4 * net.width() * net.up.inputs()),
+            flops: nets.map(|net| 2 * (net.parameters() - net.up.outputs() - net.down.outputs())),
             bytes: parameters.map(|n| 4 * n),
             error_fit,
             error_local,

@@ -1,7 +1,7 @@
 //! A smaller encoder as a folder of the standard format: the original's files with the nets replaced.
 
 use super::{Compressed, Method};
-use crate::config::{CONFIG, Family, WIDTHS, read_object};
+use crate::config::{CONFIG, Family, RANKS, WIDTHS, read_object};
 use crate::error::{Error, Result};
 use crate::names::{self, Part};
 use crate::weights::{INDEX, SINGLE, Weights};
@@ -76,6 +76,11 @@ fn new_config(from: &Path, config: &Config, compressed: &Compressed, method: Met
         }
         _ => set(&mut json, WIDTHS, json!(widths)),
     }
+    let ranks: Vec<usize> = compressed.encoder.layers.iter().map(|l| l.ffn.up.rank().unwrap_or(0)).collect();
+    json.remove(RANKS);
+    if ranks.iter().any(|rank| *rank > 0) {
+        set(&mut json, RANKS, json!(ranks));
+    }
     if method == Method::Relu {
         set(&mut json, activation_key, json!("relu"));
     }
@@ -105,7 +110,11 @@ fn replaced<'a>(config: &Config, weights: &Weights, compressed: &'a Compressed, 
         }
         for (map, part) in [(up, Part::Up), (down, Part::Down)] {
             let name = weights.full_name(&names::name(config.family, *old, part));
-            let shape = vec![map.outputs(), map.inputs()];
+            let shape = vec![map.weight.rows(), map.weight.cols()];
+            if let Some(inner) = &map.inner {
+                let shape = vec![inner.rows(), inner.cols()];
+                tensors.insert(names::inner(&name), (shape, Cow::Borrowed(inner.as_slice())));
+            }
             tensors.insert(format!("{name}.bias"), (vec![map.outputs()], Cow::Borrowed(&map.bias[..])));
             tensors.insert(format!("{name}.weight"), (shape, Cow::Borrowed(map.weight.as_slice())));
         }
@@ -136,11 +145,15 @@ fn entries<'a>(
         };
         Some(Piece { name, old, file })
     });
+    // The factors that act first have no counterpart in the original.
+    let new = replaced.iter().filter(|(name, _)| !weights.all().any(|(old, _)| old == name.as_str()));
+    let new = new.map(|(name, (shape, values))| Entry::values(name.clone(), shape, values));
     pieces
         .map(|piece| match replaced.get(piece.old) {
             Some((shape, values)) => Entry::values(piece.name, shape, values),
             None => Entry::copy(piece.name, piece.file, piece.old),
         })
+        .chain(new)
         .collect()
 }
 
