@@ -90,7 +90,9 @@ pub(super) fn loss(own: &Mat<f32>, target: &Mat<f32>, batch: &Batch, pooling: Po
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::encoder::Embeddings;
     use crate::ffn::Ffn;
+    use crate::picture::{Filter, Processor, Resize};
     use dualnet::random::{Draws, Purpose};
     use std::path::Path;
 
@@ -98,16 +100,34 @@ mod tests {
         Ok(Encoder::load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tiny").join(name))?.0)
     }
 
+    /// Three texts of different lengths, or three images.
+    fn inputs(encoder: &Encoder) -> Result<Batch> {
+        let Embeddings::Patches(patches) = &encoder.embeddings else {
+            return Batch::new([&[2, 5, 7, 8, 9, 3][..], &[2, 12, 6, 18, 22, 11, 10, 14, 19, 3], &[2, 3]]);
+        };
+        let (mean, deviation) = ([0.5; 3], [0.5; 3]);
+        let processor = Processor { resize: Resize::Both(12), filter: Filter::Bilinear, size: 12, mean, deviation };
+        let mut pictures = processor.pictures();
+        for image in 1..4 {
+            let rgb: Vec<u8> = (0..12 * 12 * 3).map(|i| (i * (i % 7 + image) % 256) as u8).collect();
+            processor.add(&mut pictures, &rgb, 12, 12)?;
+        }
+        Ok(Batch::images(&pictures, 0..3, patches.patch, patches.prefix.rows()))
+    }
+
     /// Along random directions through the parameters of all nets: attention, norms, pooling and loss all take part.
     #[test]
     fn gradients_are_differences() -> Result<()> {
         let resources = Resources::new(2)?;
-        for (name, pooling, lowest) in
-            [("bert", Pooling::Mean, 0), ("mpnet", Pooling::Cls, 0), ("roberta", Pooling::Mean, 1)]
-        {
+        for (name, pooling, lowest) in [
+            ("bert", Pooling::Mean, 0),
+            ("mpnet", Pooling::Cls, 0),
+            ("roberta", Pooling::Mean, 1),
+            ("vit", Pooling::Cls, 0),
+            ("dinov2", Pooling::Mean, 1),
+        ] {
             let original = tiny(name)?;
-            let texts: [&[u32]; 3] = [&[2, 5, 7, 8, 9, 3], &[2, 12, 6, 18, 22, 11, 10, 14, 19, 3], &[2, 3]];
-            let batch = Batch::new(texts)?;
+            let batch = inputs(&original)?;
             let target = original.forward(&batch, &resources)?;
             let mut draws = Draws::new(1, Purpose::PROBE, 0);
             let mut encoder = original.clone();
