@@ -49,18 +49,18 @@ def convert(folder):
         if node.op_type == "MatMul" and node.input[1] in values:
             name = node.name.removeprefix("/backbone/").removesuffix("/MatMul").replace("/", ".")
             tensors[f"{name}.weight"] = values[node.input[1]].T
-        for attribute in node.attribute:
-            if attribute.name == "value" and list(attribute.t.dims) == [1, 1 + (SIDE // 14) ** 2, 384]:
-                tensors["embeddings.position_embeddings"] = numpy_helper.to_array(attribute.t)
-    if "embeddings.position_embeddings" not in tensors:
-        table = [v for k, v in values.items() if v.shape == (1, 1 + (SIDE // 14) ** 2, 384)]
-        tensors["embeddings.position_embeddings"] = table[0]
+        # The table of positions, for images of 518, is put together before it is stretched.
+        if node.name == "/backbone/embeddings/Concat_6":
+            first = values[node.input[0]]
+        if node.name == "/backbone/embeddings/Reshape_1":
+            rest = values[node.input[0]]
+    tensors["embeddings.position_embeddings"] = np.concatenate([first, rest.reshape(1, -1, 384)], axis=1)
     tensors["embeddings.mask_token"] = np.zeros((1, 384), np.float32)
     tensors = {name: torch.tensor(np.ascontiguousarray(v)) for name, v in tensors.items()}
     folder.mkdir(parents=True, exist_ok=True)
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
     config = {"model_type": "dinov2", "architectures": ["Dinov2Model"], "hidden_size": 384, "num_attention_heads": 6}
-    config |= {"num_hidden_layers": 12, "mlp_ratio": 4, "hidden_act": "gelu", "layer_norm_eps": 1e-6, "image_size": SIDE}
+    config |= {"num_hidden_layers": 12, "mlp_ratio": 4, "hidden_act": "gelu", "layer_norm_eps": 1e-6, "image_size": 518}
     config |= {"patch_size": 14, "num_channels": 3, "qkv_bias": True, "use_swiglu_ffn": False}
     (folder / "config.json").write_text(json.dumps(config, indent=1) + "\n")
     processor = {"size": {"height": SIDE, "width": SIDE}, "resample": 3, "image_mean": MEAN, "image_std": DEVIATION}
