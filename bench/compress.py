@@ -1,20 +1,25 @@
-"""Smaller encoders: quality and seconds of `dualnet compress`, agreement and speed beside transformers.
+"""Smaller encoders: quality and seconds of `dualnet compress`, agreement, speed and int8 beside transformers and ONNX Runtime.
 
-    scripts/fetch-data minilm mpnet sentences && cargo build --release
+    scripts/fetch-data minilm mpnet sentences topics && cargo build --release
     python3 -m venv ENV && ENV/bin/pip install -r bench/requirements-transformers.txt
-    ENV/bin/python bench/compress.py [--parts quality agree speed] [--seeds 0 1] [--json FILE]
+    ENV/bin/python bench/compress.py [--parts quality agree speed int8] [--seeds 0 1] [--sets A B] [--json FILE]
 
-- quality: MiniLM compressed on unlabeled sentences of one source (film reviews; products), judged on sentences of the
-  others (tweets, news) that it never saw: mean cosine of embeddings to the original's, and the share of the ten nearest
-  neighbours among 2,000 test sentences that stay. Texts are cut to 48 tokens, as in the study that the methods are from.
+- quality: MiniLM compressed on unlabeled texts of four sources (set A: newsgroups, film reviews, dialogues, product reviews; set B:
+  Reuters, books, editorials, tweets), judged on texts of the four others: mean cosine of embeddings to the original's, the share
+  of the ten nearest neighbours among 2,000 texts that stay, retrieval (46 pieces of a document are to find the next 46 among 1,000;
+  mean reciprocal rank), both on newsgroups (set B) or Reuters (set A), and the sign of film reviews by logistic regression.
+  Texts have 48 tokens at most; documents are cut into passages of 46 pieces.
 - agree: largest difference between our embeddings and those of transformers on 100 sentences (MiniLM, MPNet), and for a
   compressed folder loaded in transformers.
-- speed: tokens a second of `dualnet embed` beside transformers in PyTorch (f32, batches of 32 sorted by length, so with
-  little padding), tokenization of both included, one thread and two, alternating, medians of three.
+- speed: 32 texts of 128 tokens at a time through `dualnet embed`, PyTorch and ONNX Runtime (f32 and dynamic int8), MiniLM and an encoder of
+  the shape of BERT-base, one thread and two, in turn, medians of three.
+- int8: bytes, cosine to the original in f32, and seconds of the original and of m = 384 in ONNX Runtime, f32 and dynamic int8.
 """
 
 import argparse
+import csv
 import json
+import random
 import subprocess
 import sys
 import tempfile
@@ -28,8 +33,11 @@ ROOT = Path(__file__).resolve().parent.parent
 BINARY = ROOT / "target" / "release" / "dualnet"
 DATA = ROOT / "data" / "fetched"
 SOURCES = {"films": "movieReview", "products": "amazonReview", "news": "nytEditorial", "tweets": "tweets"}
-TEST = ("tweets", "news")
+TOPICS = {"newsgroups": ("20newsgroups-train", 1), "reuters": ("reuters-r8-train", 1), "books": ("book-excerpts", 1)}
+TOPICS |= {"dialogues": ("friends-transcripts", 5)}
+SETS = {"A": ("newsgroups", "films", "dialogues", "products"), "B": ("reuters", "books", "news", "tweets")}
 CUT = "48"
+PIECES = 46
 
 
 def sentences(source):
@@ -38,6 +46,48 @@ def sentences(source):
     name = f"{stem}_GroundTruth.txt" if stem == "tweets" else f"{stem}Snippets_GroundTruth.txt"
     lines = (DATA / "sentences" / name).read_text(encoding="utf-8", errors="replace").splitlines()
     return [" ".join(line.split("\t", 2)[2].split()) for line in lines if line.count("\t") >= 2]
+
+
+def documents(source):
+    """The texts of a table of topics; lines of dialogues joined by twenty."""
+    csv.field_size_limit(1 << 30)
+    name, column = TOPICS[source]
+    with open(DATA / "topics" / f"{name}.tab", encoding="utf-8", errors="replace", newline="") as file:
+        texts = [" ".join(row[column].split()) for row in csv.reader(file, delimiter="\t") if len(row) > column][3:]
+    if source == "dialogues":
+        texts = [" ".join(texts[i : i + 20]) for i in range(0, len(texts), 20)]
+    return texts
+
+
+def passages(texts, most=4):
+    """For each text its first whole passages."""
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(DATA / "minilm" / "tokenizer.json"))
+    tokenizer.no_truncation()
+    result = []
+    for text in texts:
+        at = tokenizer.encode(text, add_special_tokens=False).offsets
+        firsts = range(0, min(len(at) - PIECES + 1, most * PIECES), PIECES)
+        result.append([text[at[i][0] : at[i + PIECES - 1][1]] for i in firsts])
+    return result
+
+
+def texts_of(source):
+    """Shuffled texts of a source, always the same."""
+    if source in SOURCES:
+        texts = sentences(source)
+    else:
+        texts = [p for some in passages(documents(source), 40 if source == "books" else 4) for p in some]
+    random.Random(0).shuffle(texts)
+    return texts
+
+
+def calibration(name):
+    """The texts of a set, its sources in equal parts as long as they last."""
+    texts = [t for source in SETS[name] for t in texts_of(source)[:6000]]
+    random.Random(1).shuffle(texts)
+    return texts
 
 
 def dualnet(*words):
@@ -74,34 +124,79 @@ RUNS = {
     "neurons m=192, local and distilled": ("--hidden", 192),
     "prune m=384, no steps": ("--hidden", 384, "--method", "prune", "--steps", "none"),
     "prune m=384, distilled": ("--hidden", 384, "--method", "prune", "--steps", "distill"),
+    "svd r=76, no steps": ("--hidden", 384, "--method", "svd", "--steps", "none"),
+    "svd r=76, distilled": ("--hidden", 384, "--method", "svd", "--steps", "distill"),
     "relu m=384, distilled": ("--hidden", 384, "--method", "relu", "--steps", "distill"),
     "drop-layers 3 of 6, distilled": ("--ratio", 0.5, "--method", "drop-layers", "--steps", "distill"),
 }
 
 
+class Judge:
+    """Texts and labels that models are judged by, with the original's embeddings."""
+
+    def __init__(self, scratch):
+        self.scratch, self.original = scratch, {}
+        self.texts = {source: texts_of(source)[-500:] for some in SETS.values() for source in some}
+        for source in ("newsgroups", "reuters"):
+            self.texts[f"{source} neighbours"] = texts_of(source)[-2000:]
+            pairs = [p for p in passages(documents(source), 2) if len(p) == 2]
+            random.Random(2).shuffle(pairs)
+            for i, part in enumerate(("first", "second")):
+                self.texts[f"{source} {part}"] = [p[i] for p in pairs[:1000]]
+        name = DATA / "sentences" / "movieReviewSnippets_GroundTruth.txt"
+        rows = [row.split("\t", 2) for row in name.read_text(encoding="utf-8", errors="replace").splitlines()]
+        rows = [row for row in rows if len(row) == 3 and float(row[1]) != 0]
+        random.Random(3).shuffle(rows)
+        self.texts["reviews"] = [" ".join(row[2].split()) for row in rows[:3000]]
+        self.signs = np.array([float(row[1]) > 0 for row in rows[:3000]])
+        self.original = self.embed(DATA / "minilm", self.texts)
+
+    def embed(self, model, names):
+        """Embeddings of all texts in one call, by name."""
+        texts = [t for name in names for t in self.texts[name]]
+        rows = embed(model, texts, self.scratch, "--max-tokens", CUT)[0]
+        ends = np.cumsum([len(self.texts[name]) for name in names])
+        return dict(zip(names, np.split(rows, ends[:-1])))
+
+    def figures(self, model, sources):
+        """Of a model that was not fitted on `sources`."""
+        from sklearn.linear_model import LogisticRegression
+
+        source = "newsgroups" if "newsgroups" in sources else "reuters"
+        near, first, second = (f"{source} {part}" for part in ("neighbours", "first", "second"))
+        own = self.embed(model, [*sources, near, first, second, "reviews"])
+        each = {s: float(np.mean(np.sum(own[s] * self.original[s], axis=1))) for s in sources}
+        scores = own[first] @ own[second].T
+        ranks = np.sum(scores >= np.diag(scores)[:, None], axis=1)
+        classes = LogisticRegression(C=10, max_iter=1000).fit(own["reviews"][:2400], self.signs[:2400])
+        return {
+            "cosine": float(np.mean(list(each.values()))),
+            "each": each,
+            "neighbours": neighbours(self.original[near], own[near]),
+            "retrieval": float(np.mean(1 / ranks)),
+            "films": float(classes.score(own["reviews"][2400:], self.signs[2400:])),
+        }
+
+
 def quality(options, scratch):
-    """A row for each run, calibration source and seed."""
-    rows = []
-    model = DATA / "minilm"
-    tests = {source: sentences(source)[:4000] for source in TEST}
-    original = {source: embed(model, texts, scratch)[0] for source, texts in tests.items()}
+    """A row for each run, calibration set and seed."""
+    judge = Judge(scratch)
+    rows = [{"run": "original", "set": s} | judge.figures(DATA / "minilm", SETS["B" if s == "A" else "A"]) for s in SETS]
+    print(*map(json.dumps, rows), sep="\n", flush=True)
     for name, words in RUNS.items():
-        if options.only and not any(part in name for part in options.only):
+        if options.only and name not in options.only:
             continue
-        for source in options.calibrate:
+        for part in options.sets:
+            (scratch / f"{part}.txt").write_text("\n".join(calibration(part)) + "\n", encoding="utf-8")
             for seed in options.seeds:
-                texts, out = scratch / "calibrate.txt", scratch / f"out{len(rows)}"
-                texts.write_text("\n".join(sentences(source)) + "\n", encoding="utf-8")
-                start = perf_counter()
-                more = ("--max-tokens", CUT, "--seed", seed, "-o", out)
-                report = dualnet("compress", model, "--texts", texts, *words, *more)
-                row = {"run": name, "calibrated": source, "seed": seed, "seconds": perf_counter() - start}
+                out, start = scratch / f"out{len(rows)}", perf_counter()
+                more = ("--max-tokens", CUT, "--seed", seed, "--threads", 2, "-o", out)
+                report = dualnet("compress", DATA / "minilm", "--texts", scratch / f"{part}.txt", *words, *more)
+                row = {"run": name, "set": part, "seed": seed, "seconds": perf_counter() - start}
                 row |= {"megabytes": 4e-6 * report["parameters"][1], "tokens": report["tokens_fit"]}
+                row["seconds of fit and distillation"] = [report["seconds_fit"], report["seconds_distill"]]
                 row["apart"] = (report["distilled"] or report["fit"])["cosine"]
-                for test, lines in tests.items():
-                    own = embed(out, lines, scratch)[0]
-                    row[f"cosine {test}"] = float(np.mean(np.sum(own * original[test], axis=1)))
-                    row[f"neighbours {test}"] = neighbours(original[test], own)
+                row |= judge.figures(out, SETS["B" if part == "A" else "A"])
                 print(json.dumps(row), flush=True)
                 rows.append(row)
     return rows
@@ -150,27 +245,128 @@ def agree(options, scratch):
     return rows
 
 
-def speed(options, scratch):
-    """Tokens a second, ours and PyTorch's, in turn."""
+def bert_base(folder):
+    """An encoder of the shape of BERT-base, of random weights, with MiniLM's tokenizer."""
     import torch
+    from transformers import BertConfig, BertModel
 
-    rows, texts = [], sentences("films")[: options.texts]
-    for name in ("minilm", "mpnet"):
-        run = transformer(DATA / name)
-        some = texts if name == "minilm" else texts[: len(texts) // 4]
+    torch.manual_seed(0)
+    BertModel(BertConfig()).save_pretrained(folder)
+    (folder / "tokenizer.json").write_bytes((DATA / "minilm" / "tokenizer.json").read_bytes())
+
+
+def export(folder, to):
+    """The encoder as ONNX, ids to last hidden states, and the same with dynamic int8 weights."""
+    import torch
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+    from transformers import AutoModel
+
+    class States(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.model = AutoModel.from_pretrained(folder, attn_implementation="eager").eval()
+
+        def forward(self, ids, mask):
+            return self.model(input_ids=ids, attention_mask=mask).last_hidden_state
+
+    example = (torch.ones(2, 16, dtype=torch.int64), torch.ones(2, 16, dtype=torch.int64))
+    axes = {"ids": {0: torch.export.Dim("texts"), 1: torch.export.Dim("tokens", max=512)}}
+    axes["mask"] = axes["ids"]
+    with torch.inference_mode():
+        program = torch.onnx.export(States(), example, dynamo=True, dynamic_shapes=axes, input_names=["ids", "mask"])
+    program.save(to)
+    small = to.with_suffix(".int8.onnx")
+    quantize_dynamic(to, small, weight_type=QuantType.QInt8)
+    return to, small
+
+
+def session(file, threads):
+    """A function from ids to last hidden states in ONNX Runtime."""
+    import onnxruntime
+
+    settings = onnxruntime.SessionOptions()
+    settings.intra_op_num_threads = threads
+    inner = onnxruntime.InferenceSession(str(file), settings, providers=["CPUExecutionProvider"])
+    names = [i.name for i in inner.get_inputs()]
+
+    def run(ids):
+        return inner.run(None, {name: v for name, v in zip(names, (ids, np.ones_like(ids)))})[0]
+
+    return run
+
+
+def batches(count):
+    """Texts of 128 tokens, and the tokens in batches of 32."""
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(DATA / "minilm" / "tokenizer.json"))
+    tokenizer.enable_truncation(128)
+    tokenizer.no_padding()
+    texts = [t for t in documents("newsgroups") if len(t) > 1500][:count]
+    ids = [tokenizer.encode(t).ids for t in texts]
+    whole = [i for i in range(len(ids)) if len(ids[i]) == 128]
+    ids = np.array([ids[i] for i in whole])
+    return [texts[i] for i in whole], [ids[i : i + 32] for i in range(0, len(ids), 32)]
+
+
+def speed(options, scratch):
+    """Seconds for the same texts: ours (tokenization included), PyTorch's, ONNX Runtime's."""
+    import torch
+    from transformers import AutoModel
+
+    bert_base(scratch / "bert")
+    rows = []
+    small = scratch / "small"
+    (scratch / "A.txt").write_text("\n".join(calibration("A")[:3000]), encoding="utf-8")
+    dualnet("compress", DATA / "minilm", "--texts", scratch / "A.txt", "--hidden", 384, "--steps", "none", "-o", small)
+    for name, folder, count in (("minilm", DATA / "minilm", 512), ("m=384", small, 512), ("bert", scratch / "bert", 96)):
+        texts, ids = batches(count)
+        model = AutoModel.from_pretrained(folder).eval()
+        files = export(folder, scratch / f"{name}.onnx")
         for threads in (1, 2):
             torch.set_num_threads(threads)
-            ours, theirs, tokens = [], [], 0
+            float32, int8 = (session(file, threads) for file in files)
+            times = {"dualnet": [], "PyTorch": [], "ONNX Runtime": [], "ONNX Runtime int8": []}
             for _ in range(3):
-                said = embed(DATA / name, some, scratch, "--threads", threads)[1]
-                ours.append(said["seconds"])
-                tokens = said["tokens"]
+                said = embed(folder, texts, scratch, "--threads", threads, "--max-tokens", 128)[1]
+                times["dualnet"].append(said["seconds"])
                 start = perf_counter()
-                run(some, said["max_tokens"])
-                theirs.append(perf_counter() - start)
-            row = {"model": name, "threads": threads, "texts": len(some), "tokens": tokens}
-            row |= {"dualnet tokens/s": tokens / median(ours), "PyTorch tokens/s": tokens / median(theirs)}
-            row["ratio of seconds"] = median(ours) / median(theirs)
+                with torch.inference_mode():
+                    for part in ids:
+                        model(input_ids=torch.tensor(part))
+                times["PyTorch"].append(perf_counter() - start)
+                for key, run in (("ONNX Runtime", float32), ("ONNX Runtime int8", int8)):
+                    start = perf_counter()
+                    for part in ids:
+                        run(part)
+                    times[key].append(perf_counter() - start)
+            row = {"model": name, "threads": threads, "texts": len(texts)} | {k: median(v) for k, v in times.items()}
+            row["ratio to PyTorch"] = row["dualnet"] / row["PyTorch"]
+            parameters = dualnet("embed", folder, "--texts", scratch / "texts.txt", "-o", scratch / "o.npy")
+            row["tokens"] = parameters["tokens"]
+            print(json.dumps(row), flush=True)
+            rows.append(row)
+    return rows
+
+
+def int8(options, scratch):
+    """Bytes and cosines of the original and of m = 384 in ONNX Runtime, f32 and int8."""
+    small = scratch / "small"
+    (scratch / "A.txt").write_text("\n".join(calibration("A")), encoding="utf-8")
+    words = ("--texts", scratch / "A.txt", "--hidden", 384, "--max-tokens", CUT, "-o", small)
+    dualnet("compress", DATA / "minilm", *words)
+    texts, ids = batches(512)
+    original, rows = None, []
+    for name, folder in (("original", DATA / "minilm"), ("m=384", small)):
+        for kind, file in zip(("f32", "int8"), export(folder, scratch / f"{name}.onnx")):
+            run = session(file, 1)
+            pooled = np.concatenate([run(part).mean(axis=1) for part in ids])
+            pooled /= np.linalg.norm(pooled, axis=1, keepdims=True)
+            original = pooled if original is None else original
+            data = file.with_name(file.name + ".data")
+            size = file.stat().st_size + (data.stat().st_size if data.is_file() else 0)
+            row = {"model": name, "weights": kind, "megabytes with the tables": size / 1e6}
+            row["cosine"] = float(np.mean(np.sum(pooled * original, axis=1)))
             print(json.dumps(row), flush=True)
             rows.append(row)
     return rows
@@ -178,17 +374,16 @@ def speed(options, scratch):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--parts", nargs="+", default=["quality", "agree", "speed"])
-    parser.add_argument("--only", nargs="+", help="runs of quality whose names hold one of these words")
-    parser.add_argument("--calibrate", nargs="+", default=["films", "products"], choices=SOURCES)
+    parser.add_argument("--parts", nargs="+", default=["quality", "agree", "speed", "int8"])
+    parser.add_argument("--only", nargs="+", help="runs of quality, by their names")
+    parser.add_argument("--sets", nargs="+", default=["A", "B"], choices=SETS)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1])
-    parser.add_argument("--texts", type=int, default=2000, help="texts that speed is measured on")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     results = {}
     for part in options.parts:
         with tempfile.TemporaryDirectory() as scratch:
-            results[part] = {"quality": quality, "agree": agree, "speed": speed}[part](options, Path(scratch))
+            results[part] = {"quality": quality, "agree": agree, "speed": speed, "int8": int8}[part](options, Path(scratch))
     if options.json:
         options.json.write_text(json.dumps(results, indent=1) + "\n")
 

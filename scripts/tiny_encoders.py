@@ -3,7 +3,8 @@
 transformers, with the hidden states it computes for some texts.
 
 Needs torch and transformers (bench/requirements-transformers.txt). The files it wrote
-are part of the repository; run it again only to add a family.
+are part of the repository; run it again only to add a family ("vision": those of
+images alone).
 """
 
 import json
@@ -31,6 +32,16 @@ def encoders():
     yield "mpnet", t.MPNetForMaskedLM(t.MPNetConfig(**SMALL, **SIZES, layer_norm_eps=1e-5))
     distil = {"dim": 20, "n_heads": 4, "n_layers": 2, "hidden_dim": 28}
     yield "distilbert", t.DistilBertForMaskedLM(t.DistilBertConfig(**SMALL, **distil))
+
+
+def vision_encoders():
+    """Likewise of images, and the side of the images: DINOv2 stretches its positions to others."""
+    t = transformers
+    small = {**SIZES, "image_size": 12, "patch_size": 4}
+    yield "vit", t.ViTModel(t.ViTConfig(**small)), 12
+    yield "deit", t.DeiTModel(t.DeiTConfig(**small, hidden_act="gelu_new")), 12
+    small.pop("intermediate_size")
+    yield "dinov2", t.Dinov2Model(t.Dinov2Config(**small, mlp_ratio=2)), 20
 
 
 def spread(model):
@@ -61,8 +72,29 @@ def tokenizer():
     return tokenizer
 
 
+def write_vision(name, model, side):
+    """The folder of an encoder of images, and its states for two images of random pixels."""
+    model.eval()
+    spread(model)
+    folder = HOME / name
+    shutil.rmtree(folder, ignore_errors=True)
+    model.save_pretrained(folder)
+    pixels = torch.randint(0, 256, (2, side, side, 3), generator=torch.Generator().manual_seed(2))
+    with torch.no_grad():
+        values = (pixels.permute(0, 3, 1, 2) / 255 - 0.5) / 0.5
+        states = model(pixel_values=values).last_hidden_state.double().flatten(1).tolist()
+    golden = {"transformers": transformers.__version__, "torch": torch.__version__.split("+")[0], "side": side}
+    golden |= {"rgb": pixels.flatten(1).tolist(), "hidden": [[round(x, 7) for x in state] for state in states]}
+    (folder / "golden.json").write_text(json.dumps(golden) + "\n")
+    print(name, sorted(p.name for p in folder.iterdir()), states[0][:3])
+
+
 def main():
     torch.manual_seed(0)
+    for name, model, side in vision_encoders():
+        write_vision(name, model, side)
+    if "vision" in sys.argv[1:]:
+        return 0
     for name, model in encoders():
         model.eval()
         spread(model)

@@ -49,6 +49,37 @@ fn embeds_and_compresses() {
 }
 
 #[test]
+fn images_of_any_size_are_embedded_and_calibrated_on() {
+    let place = Place::new();
+    std::fs::create_dir_all(place.path("pictures/more")).unwrap();
+    for i in 0..60u32 {
+        let pixel = |x, y| image::Rgb([(x * i) as u8, (y * 3 + i) as u8, (x * y + i * i) as u8]);
+        let name = if i < 50 { format!("pictures/{i:02}.png") } else { format!("pictures/more/{i}.png") };
+        image::RgbImage::from_fn(10 + i % 5, 12 + i % 3, pixel).save(place.path(&name)).unwrap();
+    }
+    let model = tiny("vit");
+    let model = model.display();
+    let said = place.json(&format!("embed {model} --images pictures -o e.npy"));
+    // Nine patches and the first token each.
+    assert_eq!((&said["images"], &said["tokens"], &said["size"]), (&60.into(), &600.into(), &12.into()));
+    let (shape, original) = npy_of(&place, "e.npy");
+    assert_eq!(shape, [60, 20]);
+    let report =
+        place.json(&format!("compress {model} --images pictures --max-error 0.05 --distill-steps 30 -o small"));
+    assert_eq!(report["texts_apart"], 3);
+    place.ok("embed small --images pictures -o small.npy");
+    let (_, own) = npy_of(&place, "small.npy");
+    let cosine = original.iter().zip(&own).map(|(a, b)| a * b).sum::<f64>() / 60.0;
+    assert!(cosine > 0.9, "{cosine}");
+    let best =
+        place.json(&format!("compress {model} --images pictures --hidden 16 --best-layers 1 --steps none -o best"));
+    assert_eq!((best["damage"].as_array().unwrap().len(), best["layers"].as_array().unwrap().len()), (2, 1));
+    place.fails(&format!("embed {model} --texts e.npy -o f.npy"), &["e.npy"]);
+    std::fs::create_dir(place.path("none")).unwrap();
+    place.fails(&format!("embed {model} --images none -o f.npy"), &["none", "at least one image"]);
+}
+
+#[test]
 fn what_cannot_be_done_is_said() {
     let place = Place::new();
     place.put("texts.txt", texts(30));
@@ -65,8 +96,11 @@ fn what_cannot_be_done_is_said() {
     fails("--texts texts.txt --ratio 1.5", &["ratio", "1.5"]);
     fails("--texts texts.txt --ratio 0.5 --max-tokens 25", &["--max-tokens", "at most 24"]);
     place.fails("embed nowhere --texts texts.txt -o e.npy", &["nowhere", "config.json"]);
-    let svd = place.run(&format!("compress {model} -o out --texts texts.txt --ratio 0.5 --method svd"));
-    assert!(svd.code == 2 && svd.err.contains("neurons, prune, relu, drop-layers"), "{}", svd.err);
+    let urf = place.run(&format!("compress {model} -o out --texts texts.txt --ratio 0.5 --method urf"));
+    assert!(urf.code == 2 && urf.err.contains("neurons, prune, svd, relu, drop-layers"), "{}", urf.err);
+    fails("--texts texts.txt --max-error 2", &["limit of the error", "2"]);
+    fails("--texts texts.txt --ratio 0.5 --best-layers 9", &["number of layers", "from 1 to 2"]);
+    fails("--images . --ratio 0.5", &["one of images", "--texts"]);
     assert!(!place.path("out").exists() && !place.path("e.npy").exists());
 
     let done = place.ok(&format!("embed {model} --texts texts.txt --max-tokens 5 -o e.npy"));

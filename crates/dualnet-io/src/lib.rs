@@ -25,6 +25,7 @@ pub mod folder;
 pub mod idx;
 mod image_file;
 mod image_folder;
+pub mod images;
 mod input;
 pub mod job_folder;
 mod missing;

@@ -52,7 +52,7 @@ impl Adam {
         let second = (1.0 / (1.0 - self.betas.1.powi(power))) as f32;
         let mut index = 0;
         for (net, gradient) in nets.zip(gradients) {
-            for (values, gradient) in net.tensors_mut().into_iter().zip(gradient.tensors()) {
+            for (values, gradient) in net.tensors_mut().zip(gradient.tensors()) {
                 if self.moments.len() == index {
                     self.moments.push((vec![0.0; values.len()], vec![0.0; values.len()]));
                 }
@@ -85,11 +85,11 @@ mod tests {
     /// The first step of Adam is the rate in the direction of the gradient's sign, whatever its size.
     #[test]
     fn the_first_step_has_the_size_of_the_rate() {
-        let linear = |x: f32| Linear { weight: Mat::from_fn(1, 1, |_, _| x), bias: vec![x] };
+        let linear = |x: f32| Linear { weight: Mat::from_fn(1, 1, |_, _| x), inner: None, bias: vec![x] };
         let mut net = Ffn { up: linear(1.0), activation: Activation::Relu, down: linear(1.0) };
         let mut adam = Adam::new(Rate { peak: 0.25, warm_up: 0, steps: 10, end: 0.0 }, (0.9, 0.99));
         adam.step(std::iter::once(&mut net), &[FfnGradient { up: linear(1e-3), down: linear(-40.0) }]);
-        let values: Vec<f32> = net.tensors_mut().iter().map(|t| t[0]).collect();
+        let values: Vec<f32> = net.tensors_mut().map(|t| t[0]).collect();
         assert!(values.iter().zip([0.75, 0.75, 1.25, 1.25]).all(|(a, b)| (a - b).abs() < 1e-4), "{values:?}");
     }
 }

@@ -9,13 +9,15 @@ use std::path::{Path, PathBuf};
 pub const CONFIG: &str = "config.json";
 /// Our key for hidden widths that differ from layer to layer, which the standard format cannot say.
 pub const WIDTHS: &str = "intermediate_sizes";
+/// Our key for the ranks of feed-forward nets whose matrices are products, layer by layer (0: they are not).
+pub const RANKS: &str = "ffn_ranks";
 
 /// Most bytes of a description.
 const MAX_JSON: u64 = 16 << 20;
 /// Most of any size in a configuration: far above any model, far below where products of two overflow.
 const MAX_SIZE: u64 = 1 << 24;
 
-/// Encoders of one block structure: embeddings, then layers of attention and feed-forward net, each normalised after its residual sum.
+/// Encoders of one block structure: embeddings, then layers of attention and feed-forward net, each with a residual sum and a norm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Family {
     /// BERT, MiniLM.
@@ -26,6 +28,35 @@ pub enum Family {
     MpNet,
     /// DistilBERT: no types of tokens.
     DistilBert,
+    /// ViT: patches of images for tokens, norms before each part and one at the end.
+    Vit,
+    /// DeiT: ViT with a second token before the patches.
+    Deit,
+    /// DINOv2: ViT with factors on what each part gives (layer scale).
+    DinoV2,
+}
+
+/// How images become tokens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImageConfig {
+    /// Height and width of the images that the table of positions is for.
+    pub size: usize,
+    /// Height and width of a patch.
+    pub patch: usize,
+    /// Tokens before those of the patches.
+    pub prefix: usize,
+}
+
+impl Family {
+    /// Whether it takes images.
+    pub fn vision(self) -> bool {
+        matches!(self, Self::Vit | Self::Deit | Self::DinoV2)
+    }
+
+    /// Whether the table of positions is stretched to images of another size.
+    pub fn stretches(self) -> bool {
+        self == Self::DinoV2
+    }
 }
 
 /// What `config.json` says.
@@ -39,6 +70,8 @@ pub struct Config {
     pub heads: usize,
     /// Hidden width of the feed-forward net of each layer.
     pub widths: Vec<usize>,
+    /// Rank of its two matrices where they are products; 0: they are not.
+    pub ranks: Vec<usize>,
     /// Its activation.
     pub activation: Activation,
     /// Added to variances by layer norms.
@@ -53,6 +86,8 @@ pub struct Config {
     pub types: usize,
     /// Buckets of relative positions (0: none).
     pub buckets: usize,
+    /// Of encoders of images.
+    pub image: Option<ImageConfig>,
 }
 
 impl Config {
@@ -65,6 +100,9 @@ impl Config {
         let json = Keys::read(folder)?;
         let family = json.family()?;
         json.refuse_variants()?;
+        if family.vision() {
+            return json.vision(family);
+        }
         let distil = family == Family::DistilBert;
         let name = |standard, distilbert| if distil { distilbert } else { standard };
         let hidden = json.size(name("hidden_size", "dim"))?;
@@ -88,6 +126,7 @@ impl Config {
             hidden,
             heads,
             widths: json.widths(layers, width)?,
+            ranks: json.each_layer(RANKS, layers, 0)?.unwrap_or_else(|| vec![0; layers]),
             activation: json.activation(name("hidden_act", "activation"))?,
             eps: if distil { 1e-12 } else { json.eps()? },
             vocabulary: json.size("vocab_size")?,
@@ -99,6 +138,7 @@ impl Config {
                 0
             },
             buckets: if family == Family::MpNet { json.number("relative_attention_num_buckets", 32)? } else { 0 },
+            image: None,
         })
     }
 
@@ -132,12 +172,15 @@ impl Keys {
     }
 
     fn family(&self) -> Result<Family> {
-        let known = "bert, roberta, xlm-roberta, camembert, mpnet or distilbert";
+        let known = "bert, roberta, xlm-roberta, camembert, mpnet, distilbert, vit, deit or dinov2";
         match self.map.get("model_type").and_then(Value::as_str) {
             Some("bert") => Ok(Family::Bert),
             Some("roberta" | "xlm-roberta" | "camembert") => Ok(Family::Roberta),
             Some("mpnet") => Ok(Family::MpNet),
             Some("distilbert") => Ok(Family::DistilBert),
+            Some("vit") => Ok(Family::Vit),
+            Some("deit") => Ok(Family::Deit),
+            Some("dinov2") => Ok(Family::DinoV2),
             Some(other) => Err(self.bad("model_type", known, other)),
             None => Err(self.bad("model_type", known, "none")),
         }
@@ -155,6 +198,61 @@ impl Keys {
             }
         }
         Ok(())
+    }
+
+    fn vision(&self, family: Family) -> Result<Config> {
+        let hidden = self.size("hidden_size")?;
+        let heads = self.size("num_attention_heads")?;
+        if !hidden.is_multiple_of(heads) {
+            return Err(self.bad("num_attention_heads", &format!("a divisor of {hidden}"), &heads.to_string()));
+        }
+        for (key, wanted) in [("qkv_bias", true), ("use_swiglu_ffn", false)] {
+            if self.map.get(key).and_then(Value::as_bool) == Some(!wanted) {
+                return Err(self.bad(key, &wanted.to_string(), &(!wanted).to_string()));
+            }
+        }
+        let (size, patch) = (self.size("image_size")?, self.size("patch_size")?);
+        if patch > size {
+            return Err(self.bad("patch_size", &format!("at most {size}"), &patch.to_string()));
+        }
+        if self.number("num_channels", 3)? != 3 {
+            return Err(self.bad("num_channels", "3", "another number"));
+        }
+        let width = match family {
+            Family::DinoV2 => self.product("mlp_ratio", 4.0, hidden)?,
+            _ => self.size("intermediate_size")?,
+        };
+        let layers = self.size("num_hidden_layers")?;
+        let prefix = if family == Family::Deit { 2 } else { 1 };
+        let default_eps = if family == Family::DinoV2 { 1e-6 } else { 1e-12 };
+        Ok(Config {
+            family,
+            hidden,
+            heads,
+            widths: self.widths(layers, width)?,
+            ranks: self.each_layer(RANKS, layers, 0)?.unwrap_or_else(|| vec![0; layers]),
+            activation: self.activation("hidden_act")?,
+            eps: if self.map.contains_key("layer_norm_eps") { self.eps()? } else { default_eps },
+            vocabulary: 0,
+            positions: prefix + (size / patch).pow(2),
+            first_position: 0,
+            types: 0,
+            buckets: 0,
+            image: Some(ImageConfig { size, patch, prefix }),
+        })
+    }
+
+    /// A factor times `n`, cut to an integer as transformers does.
+    fn product(&self, key: &str, default: f64, n: usize) -> Result<usize> {
+        let factor = match self.map.get(key) {
+            None => default,
+            Some(value) => value.as_f64().unwrap_or(f64::NAN),
+        };
+        let product = factor * n as f64;
+        match (1.0..=MAX_SIZE as f64).contains(&product) {
+            true => Ok(product as usize),
+            false => Err(self.bad(key, &format!("a number of 1/{n} or more"), &factor.to_string())),
+        }
     }
 
     /// A size: 1 or more.
@@ -195,20 +293,27 @@ impl Keys {
         if layers > 1000 {
             return Err(self.bad("the number of layers", "at most 1000", &layers.to_string()));
         }
-        let Some(value) = self.map.get(WIDTHS) else { return Ok(vec![width; layers]) };
-        let widths = || {
+        Ok(self.each_layer(WIDTHS, layers, 1)?.unwrap_or_else(|| vec![width; layers]))
+    }
+
+    /// An integer of `least` or more for each layer.
+    fn each_layer(&self, key: &str, layers: usize, least: u64) -> Result<Option<Vec<usize>>> {
+        let Some(value) = self.map.get(key) else { return Ok(None) };
+        let numbers = || {
             let list = value.as_array()?.iter().map(Value::as_u64).collect::<Option<Vec<_>>>()?;
-            (list.len() == layers && list.iter().all(|n| (1..=MAX_SIZE).contains(n)))
+            (list.len() == layers && list.iter().all(|n| (least..=MAX_SIZE).contains(n)))
                 .then(|| list.into_iter().map(|n| n as usize).collect())
         };
-        widths().ok_or_else(|| self.bad(WIDTHS, &format!("{layers} integers from 1 on"), &value.to_string()))
+        let expected = format!("{layers} integers from {least} on");
+        numbers().map(Some).ok_or_else(|| self.bad(key, &expected, &value.to_string()))
     }
 }
 
 /// Reads a JSON object.
 pub(crate) fn read_object(path: &Path) -> Result<Map<String, Value>> {
     let failed = |e: std::io::Error| {
-        let hint = "name the folder of a pretrained encoder: config.json, model.safetensors, tokenizer.json";
+        let hint =
+            "name the folder of a pretrained encoder: config.json, model.safetensors, and tokenizer.json for texts";
         Error::model(path, "the file", "a file that can be read", e.to_string(), hint)
     };
     let size = std::fs::metadata(path).map_err(failed)?.len();

@@ -1,9 +1,9 @@
 //! Texts to vectors: tokenizer, encoder, pooling, length one.
 
-use crate::batch::{Batch, groups};
+use crate::batch::Inputs;
 use crate::config::Config;
 use crate::encoder::Encoder;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::pool::{Pooling, normalise};
 use crate::tokenize::{Tokenizer, Tokens};
 use dualnet::{Mat, Resources};
@@ -27,7 +27,7 @@ pub struct Embedder {
 
 /// What became of some texts.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Embeddings {
+pub struct Embedded {
     /// A row of length one for each text.
     pub values: Mat<f32>,
     /// Tokens of all texts.
@@ -44,6 +44,10 @@ impl Embedder {
     /// What of it is missing, damaged, or of an architecture that is not known here.
     pub fn load(folder: &Path) -> Result<Self> {
         let (encoder, config) = Encoder::load(folder)?;
+        if config.family.vision() {
+            let hint = "an encoder of images takes --images";
+            return Err(Error::model(folder, "the encoder", "one of texts", format!("{:?}", config.family), hint));
+        }
         let tokenizer = Tokenizer::open(folder, config.longest())?;
         Ok(Self { encoder, tokenizer, pooling: Pooling::of_folder(folder)?, config })
     }
@@ -52,28 +56,29 @@ impl Embedder {
     ///
     /// # Errors
     /// As [`Tokenizer::encode`] and [`Encoder::forward`]; interruption.
-    pub fn embed<S: AsRef<str> + Sync>(&self, texts: &[S], resources: &Resources) -> Result<Embeddings> {
-        let tokens = self.tokenizer.encode(texts, resources)?;
-        let values = self.embed_tokens(&tokens, resources)?;
-        Ok(Embeddings { values, tokens: tokens.count(), cut: tokens.cut })
+    pub fn embed<S: AsRef<str> + Sync>(&self, texts: &[S], resources: &Resources) -> Result<Embedded> {
+        let Tokens { texts, cut } = self.tokenizer.encode(texts, resources)?;
+        let inputs = Inputs::Texts(texts);
+        let values = embed(&self.encoder, self.pooling, &inputs, resources)?;
+        Ok(Embedded { values, tokens: inputs.tokens(), cut })
     }
+}
 
-    /// Embeds texts that are tokens already.
-    ///
-    /// # Errors
-    /// As [`Encoder::forward`].
-    pub fn embed_tokens(&self, tokens: &Tokens, resources: &Resources) -> Result<Mat<f32>> {
-        let total = tokens.count() as u64;
-        let mut values = Vec::with_capacity(tokens.texts.len() * self.encoder.hidden());
-        let mut done = 0;
-        for group in groups(tokens.texts.iter().map(Vec::len), BATCH) {
-            let batch = Batch::new(tokens.texts[group].iter().map(Vec::as_slice))?;
-            let mut rows = self.pooling.pool(&self.encoder.forward(&batch, resources)?, &batch);
-            normalise(&mut rows);
-            values.extend(rows.into_vec());
-            done += batch.tokens() as u64;
-            resources.progress.update("tokens", done, total);
-        }
-        Ok(Mat::from_vec(tokens.texts.len(), self.encoder.hidden(), values)?)
+/// A vector of length one for each text or image. It has the same bits alone as among others.
+///
+/// # Errors
+/// As [`Encoder::forward`]; interruption.
+pub fn embed(encoder: &Encoder, pooling: Pooling, inputs: &Inputs, resources: &Resources) -> Result<Mat<f32>> {
+    let total = inputs.tokens() as u64;
+    let mut values = Vec::with_capacity(inputs.len() * encoder.hidden());
+    let mut done = 0;
+    for group in inputs.groups(BATCH) {
+        let batch = inputs.batch(group)?;
+        let mut rows = pooling.pool(&encoder.forward(&batch, resources)?, &batch);
+        normalise(&mut rows);
+        values.extend(rows.into_vec());
+        done += batch.tokens() as u64;
+        resources.progress.update("tokens", done, total);
     }
+    Ok(Mat::from_vec(inputs.len(), encoder.hidden(), values)?)
 }

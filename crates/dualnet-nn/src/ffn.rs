@@ -4,7 +4,7 @@ use crate::TILE;
 use crate::activation::Activation;
 use crate::error::{Error, Result};
 use crate::linear::Linear;
-use dualnet::linalg::{Update, gemm_tn_parallel};
+use dualnet::linalg::Update;
 use dualnet::simd::Isa;
 use dualnet::{Mat, Resources};
 use rayon::prelude::*;
@@ -44,11 +44,12 @@ impl Ffn {
         self.up.parameters() + self.down.parameters()
     }
 
-    /// One tile: `pre = x W1^T + b1`, `act = phi(pre)`, `z = x + act W2^T + b2`.
-    pub(crate) fn tile(&self, x: &[f32], pre: &mut [f32], act: &mut [f32], z: &mut [f32], isa: Isa) -> Result<()> {
+    /// One tile: `pre = x W1^T + b1`, `act = phi(pre)`, `z = base + act W2^T + b2`.
+    pub(crate) fn tile(&self, x: &[f32], base: &[f32], slots: [&mut [f32]; 2], z: &mut [f32], isa: Isa) -> Result<()> {
+        let [pre, act] = slots;
         self.up.tile(x, pre)?;
         self.activation.apply(pre, act, isa);
-        self.down.tile_onto(x, act, z)
+        self.down.tile_onto(base, act, z)
     }
 
     /// `phi(X W1^T + b1)` of whole tiles of rows.
@@ -70,35 +71,36 @@ impl Ffn {
             .map(|()| act)
     }
 
-    /// `X + phi(X W1^T + b1) W2^T + b2` of whole tiles of rows.
-    pub(crate) fn residual(&self, x: &Mat<f32>, resources: &Resources) -> Result<Mat<f32>> {
+    /// `base + phi(X W1^T + b1) W2^T + b2` of whole tiles of rows.
+    pub(crate) fn residual(&self, x: &Mat<f32>, base: &Mat<f32>, resources: &Resources) -> Result<Mat<f32>> {
         let mut z = Mat::zeros(x.rows(), x.cols());
         let (m, d) = (TILE * self.width(), TILE * x.cols());
         resources
             .install(|| {
                 let tiles = z.as_mut_slice().par_chunks_mut(d).zip(x.as_slice().par_chunks(d));
-                tiles.try_for_each_init(
+                tiles.zip(base.as_slice().par_chunks(d)).try_for_each_init(
                     || (vec![0.0; m], vec![0.0; m]),
-                    |(pre, act), (z, x)| self.tile(x, pre, act, z, resources.isa),
+                    |(pre, act), ((z, x), base)| self.tile(x, base, [pre, act], z, resources.isa),
                 )
             })
             .map(|()| z)
     }
 
     /// The parts of [`Self::tile`] of whole tiles of rows: `pre`, `act`, and the sum.
-    pub(crate) fn traced(&self, x: &Mat<f32>, resources: &Resources) -> Result<[Mat<f32>; 3]> {
+    pub(crate) fn traced(&self, x: &Mat<f32>, base: &Mat<f32>, resources: &Resources) -> Result<[Mat<f32>; 3]> {
         let (rows, width) = (x.rows(), self.width());
         let [mut pre, mut act, mut z] = [width, width, x.cols()].map(|cols| Mat::zeros(rows, cols));
         let (m, d) = (TILE * width, TILE * x.cols());
         resources.install(|| {
             let hidden = pre.as_mut_slice().par_chunks_mut(m).zip(act.as_mut_slice().par_chunks_mut(m));
             let outer = z.as_mut_slice().par_chunks_mut(d).zip(x.as_slice().par_chunks(d));
-            hidden.zip(outer).try_for_each(|((pre, act), (z, x))| self.tile(x, pre, act, z, resources.isa))
+            let tiles = hidden.zip(outer).zip(base.as_slice().par_chunks(d));
+            tiles.try_for_each(|(((pre, act), (z, x)), base)| self.tile(x, base, [pre, act], z, resources.isa))
         })?;
         Ok([pre, act, z])
     }
 
-    /// The gradients by the parameters, and by `x` if `dx` (filled with that of the residual) is given, from `dz`, the gradient by the sum.
+    /// The gradients by the parameters, and by `x` if `dx` is given, to which it is added, from `dz`, the gradient by the sum.
     pub(crate) fn back(
         &self,
         x: &Mat<f32>,
@@ -123,29 +125,21 @@ impl Ffn {
             }
             Ok::<_, Error>(())
         })?;
-        let mut gradient = FfnGradient {
-            up: Linear { weight: Mat::zeros(self.width(), x.cols()), bias: column_sums(&dpre) },
-            down: Linear { weight: Mat::zeros(x.cols(), self.width()), bias: column_sums(dz) },
-        };
-        let (up, down) = (gradient.up.weight.as_mut(), gradient.down.weight.as_mut());
-        gemm_tn_parallel(resources, up, Update::Replace, 1.0, dpre.as_ref(), x.as_ref())?;
-        gemm_tn_parallel(resources, down, Update::Replace, 1.0, dz.as_ref(), act.as_ref())?;
-        Ok(gradient)
+        Ok(FfnGradient { up: self.up.gradient(x, &dpre, resources)?, down: self.down.gradient(act, dz, resources)? })
     }
 }
 
 impl Ffn {
     /// The parameters, tensor by tensor.
-    pub(crate) fn tensors_mut(&mut self) -> [&mut [f32]; 4] {
-        let (up, down) = (&mut self.up, &mut self.down);
-        [up.weight.as_mut_slice(), &mut up.bias, down.weight.as_mut_slice(), &mut down.bias]
+    pub(crate) fn tensors_mut(&mut self) -> impl Iterator<Item = &mut [f32]> {
+        self.up.tensors_mut().chain(self.down.tensors_mut())
     }
 }
 
 impl FfnGradient {
     /// In the order of [`Ffn::tensors_mut`].
-    pub(crate) fn tensors(&self) -> [&[f32]; 4] {
-        [self.up.weight.as_slice(), &self.up.bias, self.down.weight.as_slice(), &self.down.bias]
+    pub(crate) fn tensors(&self) -> impl Iterator<Item = &[f32]> {
+        self.up.tensors().chain(self.down.tensors())
     }
 }
 
@@ -154,12 +148,4 @@ impl FfnGradient {
 pub(crate) struct FfnGradient {
     pub(crate) up: Linear,
     pub(crate) down: Linear,
-}
-
-fn column_sums(a: &Mat<f32>) -> Vec<f32> {
-    let mut sums = vec![0.0; a.cols()];
-    for row in a.as_slice().chunks_exact(a.cols().max(1)) {
-        sums.iter_mut().zip(row).for_each(|(s, x)| *s += x);
-    }
-    sums
 }

@@ -1,44 +1,80 @@
-//! A layer: attention, residual sum, layer norm; feed-forward net, residual sum, layer norm.
+//! A layer: attention and feed-forward net, each with a residual sum and a layer norm, after the sum or before the part.
 
 use crate::TILE;
 use crate::attention::Attention;
 use crate::batch::Batch;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::ffn::{Ffn, FfnGradient};
 use crate::norm::LayerNorm;
 use crate::relative::RelativeBias;
-use dualnet::linalg::Update;
 use dualnet::simd::Isa;
 use dualnet::{Mat, Resources};
 use rayon::prelude::*;
 
+/// Where a layer normalises.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NormOrder {
+    /// After each residual sum: y = norm(x + f(x)). BERT and its kin.
+    After,
+    /// Before each part, the sums stay as they are: y = x + f(norm(x)). Vision transformers.
+    Before,
+}
+
 /// A layer. Its parts are fields that anyone may replace by parts of the same outer sizes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Layer {
+    /// Where it normalises.
+    pub order: NormOrder,
     /// Attention.
     pub attention: Attention,
-    /// The norm after it.
+    /// Its norm.
     pub attention_norm: LayerNorm,
     /// The feed-forward net.
     pub ffn: Ffn,
-    /// The norm after it.
+    /// Its norm.
     pub ffn_norm: LayerNorm,
 }
 
 /// What a layer computes on the way and its gradients need; all with a row for each token.
 #[derive(Debug)]
 pub(crate) struct Trace {
+    /// What attention got, where layers normalise before.
+    entry: Option<Normed>,
     qkv: Mat<f32>,
-    /// The sum before the first norm, normalised, and 1 over its deviation.
+    /// The sum after attention, normalised, and 1 over its deviation.
     normed: Mat<f32>,
     scale: Vec<f32>,
     /// The input of the feed-forward net.
     x0: Mat<f32>,
     pre: Mat<f32>,
     act: Mat<f32>,
-    /// Likewise at the second norm.
+    /// Likewise of the sum after the net. Where layers normalise before: the sum after attention as it is, and nothing.
     out_normed: Mat<f32>,
     out_scale: Vec<f32>,
+}
+
+/// Rows that went through a norm.
+#[derive(Debug)]
+pub(crate) struct Normed {
+    /// Before gamma and beta.
+    normed: Mat<f32>,
+    /// 1 over the deviation.
+    scale: Vec<f32>,
+    /// The result.
+    y: Mat<f32>,
+}
+
+/// Up to the feed-forward net: what it gets, and what it is added to if that is something else.
+pub(crate) struct Attended {
+    pub(crate) x: Mat<f32>,
+    pub(crate) base: Option<Mat<f32>>,
+}
+
+impl Attended {
+    /// What the net is added to.
+    pub(crate) fn base(&self) -> &Mat<f32> {
+        self.base.as_ref().unwrap_or(&self.x)
+    }
 }
 
 /// The parts of one tile.
@@ -61,7 +97,7 @@ impl Layer {
         bias: Option<&RelativeBias>,
         resources: &Resources,
     ) -> Result<Mat<f32>> {
-        let qkv = self.attention.qkv.apply(x, resources)?;
+        let (_, qkv) = self.enter(x, resources)?;
         let context = self.attention.context(&qkv, batch, bias, resources)?;
         let mut y = Mat::zeros(x.rows(), x.cols());
         let (d, m) = (TILE * x.cols(), TILE * self.ffn.width());
@@ -85,11 +121,12 @@ impl Layer {
         bias: Option<&RelativeBias>,
         resources: &Resources,
     ) -> Result<(Mat<f32>, Trace)> {
-        let qkv = self.attention.qkv.apply(x, resources)?;
+        let (entry, qkv) = self.enter(x, resources)?;
         let context = self.attention.context(&qkv, batch, bias, resources)?;
         let (rows, cols, width) = (x.rows(), x.cols(), self.ffn.width());
         let mut y = Mat::zeros(rows, cols);
         let mut trace = Trace {
+            entry,
             qkv,
             normed: Mat::zeros(rows, cols),
             scale: vec![0.0; rows],
@@ -117,11 +154,32 @@ impl Layer {
     }
 
     fn tile(&self, x: &[f32], context: &[f32], slots: Slots<'_>, y: &mut [f32], isa: Isa) -> Result<()> {
-        self.attention.out.tile_onto(x, context, slots.normed)?;
-        self.attention_norm.rows(slots.normed, slots.scale, slots.x0, isa);
-        self.ffn.tile(slots.x0, slots.pre, slots.act, slots.out_normed, isa)?;
-        self.ffn_norm.rows(slots.out_normed, slots.out_scale, y, isa);
+        let Slots { normed, scale, x0, pre, act, out_normed, out_scale } = slots;
+        match self.order {
+            NormOrder::After => {
+                self.attention.out.tile_onto(x, context, normed)?;
+                self.attention_norm.rows(normed, scale, x0, isa);
+                self.ffn.tile(x0, x0, [pre, act], out_normed, isa)?;
+                self.ffn_norm.rows(out_normed, out_scale, y, isa);
+            }
+            NormOrder::Before => {
+                self.attention.out.tile_onto(x, context, out_normed)?;
+                normed.copy_from_slice(out_normed);
+                self.ffn_norm.rows(normed, scale, x0, isa);
+                self.ffn.tile(x0, out_normed, [pre, act], y, isa)?;
+            }
+        }
         Ok(())
+    }
+
+    /// Queries, keys and values, with the norm before them if it is there.
+    fn enter(&self, x: &Mat<f32>, resources: &Resources) -> Result<(Option<Normed>, Mat<f32>)> {
+        let entry = match self.order {
+            NormOrder::After => None,
+            NormOrder::Before => Some(normalised(&self.attention_norm, x.clone(), resources)),
+        };
+        let qkv = self.attention.qkv.apply(entry.as_ref().map_or(x, |entry| &entry.y), resources)?;
+        Ok((entry, qkv))
     }
 
     /// The gradient by the feed-forward net, and, in place of `gradient`, from that by the output to that by the input.
@@ -133,22 +191,45 @@ impl Layer {
         bias: Option<&RelativeBias>,
         resources: &Resources,
     ) -> Result<FfnGradient> {
-        norm_back(&self.ffn_norm, &trace.out_normed, &trace.out_scale, gradient, resources);
-        let dz = gradient.clone();
-        let ffn = self.ffn.back(&trace.x0, &trace.pre, &trace.act, &dz, Some(gradient), resources)?;
-        norm_back(&self.attention_norm, &trace.normed, &trace.scale, gradient, resources);
-        let d = TILE * gradient.cols();
+        match self.order {
+            NormOrder::After => {
+                norm_back(&self.ffn_norm, &trace.out_normed, &trace.out_scale, gradient, resources);
+                let dz = gradient.clone();
+                let ffn = self.ffn.back(&trace.x0, &trace.pre, &trace.act, &dz, Some(gradient), resources)?;
+                norm_back(&self.attention_norm, &trace.normed, &trace.scale, gradient, resources);
+                let dqkv = self.attention_back(trace, gradient, batch, bias, resources)?;
+                self.attention.qkv.add_back(&dqkv, gradient, resources)?;
+                Ok(ffn)
+            }
+            NormOrder::Before => {
+                let mut inner = Mat::zeros(gradient.rows(), gradient.cols());
+                let ffn = self.ffn.back(&trace.x0, &trace.pre, &trace.act, gradient, Some(&mut inner), resources)?;
+                norm_back(&self.ffn_norm, &trace.normed, &trace.scale, &mut inner, resources);
+                add(gradient, &inner);
+                let dqkv = self.attention_back(trace, gradient, batch, bias, resources)?;
+                let mut inner = Mat::zeros(gradient.rows(), gradient.cols());
+                self.attention.qkv.add_back(&dqkv, &mut inner, resources)?;
+                if let Some(entry) = &trace.entry {
+                    entry.back(&self.attention_norm, &mut inner, resources);
+                }
+                add(gradient, &inner);
+                Ok(ffn)
+            }
+        }
+    }
+
+    /// The gradient by queries, keys and values from that by the sum after attention.
+    fn attention_back(
+        &self,
+        trace: &Trace,
+        gradient: &Mat<f32>,
+        batch: &Batch,
+        bias: Option<&RelativeBias>,
+        resources: &Resources,
+    ) -> Result<Mat<f32>> {
         let mut dcontext = Mat::zeros(gradient.rows(), gradient.cols());
-        resources.install(|| {
-            let tiles = dcontext.as_mut_slice().par_chunks_mut(d).zip(gradient.as_slice().par_chunks(d));
-            tiles.try_for_each(|(to, from)| self.attention.out.tile_back(Update::Replace, from, to))
-        })?;
-        let dqkv = self.attention.context_back(&trace.qkv, &dcontext, batch, bias, resources)?;
-        resources.install(|| {
-            let tiles = gradient.as_mut_slice().par_chunks_mut(d).zip(dqkv.as_slice().par_chunks(3 * d));
-            tiles.try_for_each(|(to, from)| self.attention.qkv.tile_back(Update::Add, from, to))
-        })?;
-        Ok(ffn)
+        self.attention.out.add_back(gradient, &mut dcontext, resources)?;
+        self.attention.context_back(&trace.qkv, &dcontext, batch, bias, resources)
     }
 
     /// The gradient by the feed-forward net alone, of the lowest layer that learns.
@@ -158,46 +239,72 @@ impl Layer {
         mut gradient: Mat<f32>,
         resources: &Resources,
     ) -> Result<FfnGradient> {
-        norm_back(&self.ffn_norm, &trace.out_normed, &trace.out_scale, &mut gradient, resources);
+        if self.order == NormOrder::After {
+            norm_back(&self.ffn_norm, &trace.out_normed, &trace.out_scale, &mut gradient, resources);
+        }
         self.ffn.back(&trace.x0, &trace.pre, &trace.act, &gradient, None, resources)
     }
 
-    /// The input of the feed-forward net for each token.
+    /// Up to the feed-forward net, for each token.
     pub(crate) fn attended(
         &self,
         x: &Mat<f32>,
         batch: &Batch,
         bias: Option<&RelativeBias>,
         resources: &Resources,
-    ) -> Result<Mat<f32>> {
-        let qkv = self.attention.qkv.apply(x, resources)?;
+    ) -> Result<Attended> {
+        let (_, qkv) = self.enter(x, resources)?;
         let context = self.attention.context(&qkv, batch, bias, resources)?;
-        let mut x0 = Mat::zeros(x.rows(), x.cols());
+        let mut sum = Mat::zeros(x.rows(), x.cols());
         let d = TILE * x.cols();
         resources.install(|| {
-            let tiles = x0.as_mut_slice().par_chunks_mut(d).zip(x.as_slice().par_chunks(d));
+            let tiles = sum.as_mut_slice().par_chunks_mut(d).zip(x.as_slice().par_chunks(d));
             let tiles = tiles.zip(context.as_slice().par_chunks(d));
-            let room = || (vec![0.0; d], vec![0.0; TILE]);
-            tiles.try_for_each_init(room, |(normed, scale), ((x0, x), context)| {
-                self.attention.out.tile_onto(x, context, normed)?;
-                self.attention_norm.rows(normed, scale, x0, resources.isa);
-                Ok::<_, Error>(())
-            })
+            tiles.try_for_each(|((sum, x), context)| self.attention.out.tile_onto(x, context, sum))
         })?;
-        Ok(x0)
+        Ok(match self.order {
+            NormOrder::After => Attended { x: normalised(&self.attention_norm, sum, resources).y, base: None },
+            NormOrder::Before => {
+                let x = normalised(&self.ffn_norm, sum.clone(), resources).y;
+                Attended { x, base: Some(sum) }
+            }
+        })
     }
 
-    /// The output of the layer from the sum before its last norm.
-    pub(crate) fn finish(&self, mut z: Mat<f32>, resources: &Resources) -> Mat<f32> {
-        let mut y = Mat::zeros(z.rows(), z.cols());
-        let d = TILE * z.cols();
-        resources.install(|| {
-            let tiles = y.as_mut_slice().par_chunks_mut(d).zip(z.as_mut_slice().par_chunks_mut(d));
-            let room = || vec![0.0; TILE];
-            tiles.for_each_init(room, |scale, (y, z)| self.ffn_norm.rows(z, scale, y, resources.isa));
-        });
-        y
+    /// The output of the layer from the sum after the net.
+    pub(crate) fn finish(&self, z: Mat<f32>, resources: &Resources) -> Mat<f32> {
+        match self.order {
+            NormOrder::After => normalised(&self.ffn_norm, z, resources).y,
+            NormOrder::Before => z,
+        }
     }
+}
+
+/// Whole tiles of rows through a norm.
+pub(crate) fn normalised(norm: &LayerNorm, mut x: Mat<f32>, resources: &Resources) -> Normed {
+    let (mut y, mut scale) = (Mat::zeros(x.rows(), x.cols()), vec![0.0; x.rows()]);
+    let d = TILE * x.cols();
+    resources.install(|| {
+        let tiles = y.as_mut_slice().par_chunks_mut(d).zip(x.as_mut_slice().par_chunks_mut(d));
+        tiles.zip(scale.par_chunks_mut(TILE)).for_each(|((y, x), scale)| norm.rows(x, scale, y, resources.isa));
+    });
+    Normed { normed: x, scale, y }
+}
+
+impl Normed {
+    /// The result, and what [`Self::back`] needs.
+    pub(crate) fn result(self) -> (Mat<f32>, Self) {
+        (self.y, Self { y: Mat::zeros(0, 0), ..self })
+    }
+
+    /// From the gradient by the result to that by the rows, in place.
+    pub(crate) fn back(&self, norm: &LayerNorm, gradient: &mut Mat<f32>, resources: &Resources) {
+        norm_back(norm, &self.normed, &self.scale, gradient, resources);
+    }
+}
+
+fn add(to: &mut Mat<f32>, from: &Mat<f32>) {
+    to.as_mut_slice().iter_mut().zip(from.as_slice()).for_each(|(to, from)| *to += from);
 }
 
 fn norm_back(norm: &LayerNorm, normed: &Mat<f32>, scale: &[f32], gradient: &mut Mat<f32>, resources: &Resources) {

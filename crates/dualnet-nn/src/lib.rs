@@ -1,4 +1,4 @@
-//! Pretrained Transformers: load a folder, embed texts, make the encoder smaller from unlabeled texts.
+//! Pretrained Transformers: load a folder, embed texts or images, make the encoder smaller from unlabeled ones.
 //!
 //! One description of the model, [`Encoder`], serves inference and training: the same tiles of 128 tokens, on the products and vector
 //! functions of `dualnet`. Texts lie one after the other without padding, and give the same bits alone as among others, for any number
@@ -6,10 +6,10 @@
 //!
 //! | | |
 //! |---|---|
-//! | [`Embedder`] | a folder of a pretrained encoder: texts to vectors |
+//! | [`Embedder`], [`VisionEmbedder`] | a folder of a pretrained encoder: texts or images to vectors |
 //! | [`Encoder`], [`Layer`], [`Ffn`], [`Attention`] | its parts, public and replaceable |
 //! | [`compress`] | narrower feed-forward nets, from texts alone |
-//! | [`Config`], [`Weights`], [`Tokenizer`], [`Pooling`] | the files of the folder |
+//! | [`Config`], [`Weights`], [`Tokenizer`], [`Processor`], [`Pooling`] | the files of the folder |
 
 mod activation;
 mod adam;
@@ -25,25 +25,31 @@ mod layer;
 mod linear;
 mod names;
 mod norm;
+mod patches;
+mod picture;
 mod pool;
 mod relative;
 mod tokenize;
+mod vision;
 mod weights;
 
 pub use activation::Activation;
 pub use attention::Attention;
-pub use batch::Batch;
-pub use config::{CONFIG, Config, Family, WIDTHS};
-pub use embedder::{BATCH, Embedder, Embeddings};
-pub use encoder::{Encoder, TokenEmbeddings};
+pub use batch::{Batch, Inputs};
+pub use config::{CONFIG, Config, Family, ImageConfig, RANKS, WIDTHS};
+pub use embedder::{BATCH, Embedded, Embedder, embed};
+pub use encoder::{Embeddings, Encoder, TokenEmbeddings};
 pub use error::{Error, Result};
 pub use ffn::Ffn;
-pub use layer::Layer;
+pub use layer::{Layer, NormOrder};
 pub use linear::Linear;
 pub use norm::LayerNorm;
+pub use patches::PatchEmbeddings;
+pub use picture::{Filter, PREPROCESSOR, Pictures, Processor, Resize};
 pub use pool::Pooling;
 pub use relative::RelativeBias;
 pub use tokenize::{TOKENIZER, Tokenizer, Tokens};
+pub use vision::VisionEmbedder;
 pub use weights::{INDEX, SINGLE, Weights};
 
 /// Tokens that are computed together. Products always have this many rows, since a library may round otherwise for another shape.

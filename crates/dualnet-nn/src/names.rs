@@ -18,6 +18,16 @@ pub(crate) enum Part {
 /// The table of the bias of attention by relative position.
 pub(crate) const RELATIVE_BIAS: &str = "encoder.relative_attention_bias.weight";
 
+/// The factor that acts first of the map called `name`, where its matrix is a product.
+pub(crate) fn inner(name: &str) -> String {
+    format!("{name}.inner.weight")
+}
+
+/// Factors on what attention and net of layer `layer` of a DINOv2 give.
+pub(crate) fn scales(layer: usize) -> [String; 2] {
+    ["layer_scale1", "layer_scale2"].map(|name| format!("encoder.layer.{layer}.{name}.lambda1"))
+}
+
 /// What stands before the number of a layer.
 pub(crate) fn layers(family: Family) -> &'static str {
     if family == Family::DistilBert { "transformer.layer." } else { "encoder.layer." }
@@ -36,6 +46,15 @@ pub(crate) fn name(family: Family, layer: usize, part: Part) -> String {
             Part::Down => "ffn.lin2",
             Part::OutputNorm => "output_layer_norm",
         },
+        (Family::Vit | Family::Deit, Part::AttentionNorm) => "layernorm_before",
+        (Family::Vit | Family::Deit, Part::OutputNorm) => "layernorm_after",
+        (Family::DinoV2, Part::AttentionNorm) => "norm1",
+        (Family::DinoV2, Part::OutputNorm) => "norm2",
+        (Family::DinoV2, Part::Up) => "mlp.fc1",
+        (Family::DinoV2, Part::Down) => "mlp.fc2",
+        (Family::Vit | Family::Deit | Family::DinoV2, Part::Query) => "attention.attention.query",
+        (Family::Vit | Family::Deit | Family::DinoV2, Part::Key) => "attention.attention.key",
+        (Family::Vit | Family::Deit | Family::DinoV2, Part::Value) => "attention.attention.value",
         (Family::MpNet, Part::Query) => "attention.attn.q",
         (Family::MpNet, Part::Key) => "attention.attn.k",
         (Family::MpNet, Part::Value) => "attention.attn.v",

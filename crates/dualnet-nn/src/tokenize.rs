@@ -6,6 +6,7 @@ use dualnet::Resources;
 use rayon::prelude::*;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
+use tokenizers::Encoding;
 use tokenizers::utils::truncation::TruncationParams;
 
 /// The file.
@@ -39,6 +40,14 @@ impl Tokens {
     /// Tokens of all texts.
     pub fn count(&self) -> usize {
         self.texts.iter().map(Vec::len).sum()
+    }
+
+    fn checked(self) -> Result<Self> {
+        if let Some(i) = self.texts.iter().position(Vec::is_empty) {
+            let hint = "this tokenizer adds no tokens of its own: leave empty texts out";
+            return Err(Error::invalid(format!("text {}", i + 1), "at least one token", "none", hint));
+        }
+        Ok(self)
     }
 }
 
@@ -95,22 +104,33 @@ impl Tokenizer {
     /// # Errors
     /// A text that the tokenizer cannot take apart.
     pub fn encode<S: AsRef<str> + Sync>(&self, texts: &[S], resources: &Resources) -> Result<Tokens> {
-        let encoded = resources.install(|| {
+        let encoded = self.encodings(texts, resources)?;
+        let cut = encoded.iter().filter(|e| !e.get_overflowing().is_empty()).count();
+        Tokens { texts: encoded.iter().map(|e| e.get_ids().to_vec()).collect(), cut }.checked()
+    }
+
+    /// The same, but what is beyond the limit becomes texts of its own, each with the tokens that begin and end every text. `cut` counts the texts
+    /// that became several.
+    ///
+    /// # Errors
+    /// As [`Self::encode`].
+    pub fn encode_whole<S: AsRef<str> + Sync>(&self, texts: &[S], resources: &Resources) -> Result<Tokens> {
+        let encoded = self.encodings(texts, resources)?;
+        let cut = encoded.iter().filter(|e| !e.get_overflowing().is_empty()).count();
+        let parts = encoded.iter().flat_map(|e| std::iter::once(e).chain(e.get_overflowing()));
+        Tokens { texts: parts.map(|e| e.get_ids().to_vec()).collect(), cut }.checked()
+    }
+
+    fn encodings<S: AsRef<str> + Sync>(&self, texts: &[S], resources: &Resources) -> Result<Vec<Encoding>> {
+        resources.install(|| {
             let encode = |(i, text): (usize, &S)| {
                 self.inner.encode(text.as_ref(), true).map_err(|e| {
                     let hint = "remove it, or use another tokenizer";
                     Error::invalid(format!("text {}", i + 1), "a text of known tokens", e.to_string(), hint)
                 })
             };
-            texts.par_iter().enumerate().map(encode).collect::<Result<Vec<_>>>()
-        })?;
-        let cut = encoded.iter().filter(|e| !e.get_overflowing().is_empty()).count();
-        let texts: Vec<Vec<u32>> = encoded.iter().map(|e| e.get_ids().to_vec()).collect();
-        if let Some(i) = texts.iter().position(Vec::is_empty) {
-            let hint = "this tokenizer adds no tokens of its own: leave empty texts out";
-            return Err(Error::invalid(format!("text {}", i + 1), "at least one token", "none", hint));
-        }
-        Ok(Tokens { texts, cut })
+            texts.par_iter().enumerate().map(encode).collect()
+        })
     }
 }
 

@@ -12,8 +12,8 @@ use std::path::{Component, Path, PathBuf};
 pub const SINGLE: &str = "model.safetensors";
 /// Which tensor lies in which of several files.
 pub const INDEX: &str = "model.safetensors.index.json";
-/// By its end the tensor is recognised whose beginning is the prefix of all.
-const WORDS: &str = "embeddings.word_embeddings.weight";
+/// By these ends the tensor is recognised whose beginning is the prefix of all.
+const FIRST: [&str; 2] = ["embeddings.word_embeddings.weight", "embeddings.cls_token"];
 
 /// The tensors of a folder, read when asked for.
 #[derive(Debug)]
@@ -50,11 +50,11 @@ impl Weights {
 
     fn find_prefix(&self) -> Result<String> {
         let prefixes = self.places.keys().filter_map(|name| {
-            let prefix = name.strip_suffix(WORDS)?;
+            let prefix = FIRST.iter().find_map(|first| name.strip_suffix(first))?;
             (prefix.is_empty() || prefix.ends_with('.')).then_some(prefix)
         });
         let shortest = prefixes.min_by_key(|prefix| prefix.len());
-        shortest.map(String::from).ok_or_else(|| self.missing(WORDS))
+        shortest.map(String::from).ok_or_else(|| self.missing(FIRST[0]))
     }
 
     fn missing(&self, name: &str) -> Error {
@@ -102,7 +102,11 @@ impl Weights {
         self.values(name, &[length])
     }
 
-    fn values(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
+    /// The same for any shape, row by row.
+    ///
+    /// # Errors
+    /// As [`Self::matrix`].
+    pub fn values(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
         let full = self.full_name(name);
         let Some(file) = self.places.get(&full).map(|place| &self.files[*place]) else {
             return Err(self.missing(&full));

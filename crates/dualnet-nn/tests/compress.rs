@@ -6,14 +6,14 @@ mod common;
 
 use common::{FAMILIES, sentences, tiny};
 use dualnet::Resources;
-use dualnet_nn::compress::{Compressed, Method, Options, Size, Steps, compress, save};
-use dualnet_nn::{Embedder, Encoder};
+use dualnet_nn::compress::{Compressed, Layers, Method, Options, Size, Steps, Teacher, compress, save};
+use dualnet_nn::{Embedder, Encoder, Inputs};
 use std::path::Path;
 
 const PLAIN: Options = Options {
     method: Method::Neurons,
     size: Size::Hidden(12),
-    layers: None,
+    layers: Layers::All,
     steps: Steps { local: 0, distill: 0 },
     tokens: 4096,
 };
@@ -22,7 +22,8 @@ fn run(name: &str, options: &Options, threads: usize) -> dualnet_nn::Result<Comp
     let embedder = Embedder::load(&tiny(name)).unwrap();
     let resources = Resources::new(threads).unwrap();
     let tokens = embedder.tokenizer.encode(&sentences(300), &resources).unwrap();
-    compress(&embedder, &tokens, options, &resources)
+    let original = Teacher { encoder: &embedder.encoder, pooling: embedder.pooling };
+    compress(&original, &Inputs::Texts(tokens.texts), options, &resources)
 }
 
 #[test]
@@ -39,6 +40,10 @@ fn refits_beat_pruning_and_steps_beat_refits() {
     let relu = run("bert", &Options { method: Method::Relu, ..PLAIN }, 2).unwrap().report;
     assert!(neurons.fit.hidden_error < 0.7 * prune.fit.hidden_error, "{:?} {:?}", neurons.fit, prune.fit);
     assert!(neurons.fit.hidden_error < relu.fit.hidden_error, "{:?} {:?}", neurons.fit, relu.fit);
+    let svd = |size| run("bert", &Options { method: Method::Svd, size, ..PLAIN }, 2).unwrap().report;
+    let [most, half] = [Size::Ratio(1.0), Size::Hidden(12)].map(svd);
+    assert!(most.fit.hidden_error < half.fit.hidden_error && half.fit.cosine > 0.5, "{:?} {:?}", most.fit, half.fit);
+    assert!(half.layers[0].parameters[1] <= neurons.layers[0].parameters[1] + 28, "{:?}", half.layers[0]);
     let steps = Options { steps: Steps { local: 60, distill: 40 }, ..PLAIN };
     let stepped = run("bert", &steps, 2).unwrap().report;
     let first = &stepped.layers[0];
@@ -81,7 +86,7 @@ fn folders_load_again_in_every_family() {
 fn other_methods_and_some_layers_load_again() {
     let outer = tempfile::tempdir().unwrap();
     let to = outer.path().join("some");
-    let some = saved("bert", &Options { layers: Some(vec![1]), ..PLAIN }, &to);
+    let some = saved("bert", &Options { layers: Layers::Named(vec![1]), ..PLAIN }, &to);
     let (encoder, config) = Encoder::load(&to).unwrap();
     assert_eq!((encoder, config.widths), (some.encoder, vec![28, 12]));
 
@@ -89,12 +94,49 @@ fn other_methods_and_some_layers_load_again() {
     let relu = saved("distilbert", &Options { method: Method::Relu, ..PLAIN }, &to);
     assert_eq!(Encoder::load(&to).unwrap().0, relu.encoder);
 
+    let to = outer.path().join("svd");
+    let svd = saved("roberta", &Options { method: Method::Svd, steps: Steps { local: 3, distill: 3 }, ..PLAIN }, &to);
+    let (encoder, config) = Encoder::load(&to).unwrap();
+    // 12 neurons of 28 at d = 20: rank 5.
+    assert_eq!((encoder, config.widths, config.ranks), (svd.encoder, vec![28, 28], vec![5, 5]));
+    let json = std::fs::read_to_string(to.join("config.json")).unwrap();
+    std::fs::write(to.join("config.json"), json.replace("ffn_ranks", "ffn_rank")).unwrap();
+    let error = Encoder::load(&to).unwrap_err().to_string();
+    assert!(error.contains("shape [28, 20]") && error.contains("[28, 5]"), "{error}");
+
     let to = outer.path().join("dropped");
     let steps = Steps { local: 0, distill: 3 };
     let drop = Options { method: Method::DropLayers, size: Size::Ratio(0.5), steps, ..PLAIN };
     let dropped = saved("mpnet", &drop, &to);
     let (encoder, config) = Encoder::load(&to).unwrap();
     assert_eq!((encoder, config.layers(), dropped.kept), (dropped.encoder, 1, vec![1]));
+}
+
+#[test]
+fn widths_follow_the_error_allowed() {
+    let with = |error| run("bert", &Options { size: Size::Error(error), ..PLAIN }, 2).unwrap();
+    for error in [0.05, 0.3] {
+        let compressed = with(error);
+        for layer in &compressed.report.layers {
+            let whole = layer.hidden[1] == 28 || layer.hidden[1].is_multiple_of(16);
+            // The ridge leaves a little more than the selection, which has none.
+            assert!(whole && layer.error_fit < 1.1 * error, "{error}: {layer:?}");
+        }
+    }
+    let widths = |error| with(error).report.layers.iter().map(|l| l.hidden[1]).sum::<usize>();
+    assert!(widths(0.3) < widths(0.001), "{} {}", widths(0.3), widths(0.001));
+}
+
+#[test]
+fn the_layer_of_least_damage_is_chosen() {
+    let chosen = run("roberta", &Options { layers: Layers::LeastDamage(1), ..PLAIN }, 2).unwrap().report;
+    let alone =
+        |layer| run("roberta", &Options { layers: Layers::Named(vec![layer]), ..PLAIN }, 2).unwrap().report.fit.cosine;
+    let best = if alone(0) > alone(1) { 0 } else { 1 };
+    assert_eq!(chosen.layers.iter().map(|l| l.layer).collect::<Vec<_>>(), [best]);
+    for (layer, damage) in chosen.damage.iter().enumerate() {
+        assert!((1.0 - damage - alone(layer)).abs() < 1e-12, "{layer}: {damage}");
+    }
 }
 
 #[test]
@@ -106,18 +148,23 @@ fn options_that_make_no_sense_are_refused() {
     refused(Options { size: Size::Hidden(29), ..PLAIN }, "from 1 to 28, found 29");
     refused(Options { size: Size::Hidden(0), ..PLAIN }, "from 1 to 28, found 0");
     refused(Options { size: Size::Ratio(f64::NAN), ..PLAIN }, "ratio");
-    refused(Options { layers: Some(vec![2]), ..PLAIN }, "numbers from 0 to 1");
-    refused(Options { layers: Some(vec![]), ..PLAIN }, "layers");
-    refused(Options { layers: Some(vec![0]), method: Method::Relu, ..PLAIN }, "all, for random features");
+    refused(Options { size: Size::Error(1.5), ..PLAIN }, "share of the variance");
+    refused(Options { size: Size::Error(0.2), method: Method::Relu, ..PLAIN }, "method neurons");
+    refused(Options { layers: Layers::LeastDamage(3), ..PLAIN }, "from 1 to 2");
+    refused(Options { layers: Layers::LeastDamage(1), method: Method::Relu, ..PLAIN }, "all, for random features");
+    refused(Options { layers: Layers::Named(vec![2]), ..PLAIN }, "numbers from 0 to 1");
+    refused(Options { layers: Layers::Named(vec![]), ..PLAIN }, "layers");
+    refused(Options { layers: Layers::Named(vec![0]), method: Method::Relu, ..PLAIN }, "all, for random features");
     refused(Options { method: Method::DropLayers, ..PLAIN }, "a ratio alone");
 
     let embedder = Embedder::load(&tiny("bert")).unwrap();
     let resources = Resources::new(1).unwrap();
     let few = embedder.tokenizer.encode(&sentences(19), &resources).unwrap();
-    let error = compress(&embedder, &few, &PLAIN, &resources).unwrap_err().to_string();
-    assert!(error.contains("at least 20 texts, found 19"), "{error}");
+    let original = Teacher { encoder: &embedder.encoder, pooling: embedder.pooling };
+    let error = compress(&original, &Inputs::Texts(few.texts), &PLAIN, &resources).unwrap_err().to_string();
+    assert!(error.contains("at least 20 texts or images, found 19"), "{error}");
     let tight = Resources::new(1).unwrap().with_memory(1000);
     let some = embedder.tokenizer.encode(&sentences(100), &resources).unwrap();
-    let error = compress(&embedder, &some, &PLAIN, &tight).unwrap_err().to_string();
+    let error = compress(&original, &Inputs::Texts(some.texts), &PLAIN, &tight).unwrap_err().to_string();
     assert!(error.contains("calibration") && error.contains("fewer tokens"), "{error}");
 }

@@ -61,6 +61,17 @@ fn long_texts_are_cut_and_counted() {
 }
 
 #[test]
+fn long_texts_can_become_several() {
+    let embedder = Embedder::load(&tiny("bert")).unwrap();
+    let resources = Resources::new(2).unwrap();
+    let long = "film ".repeat(50);
+    let tokens = embedder.tokenizer.encode_whole(&["film", long.as_str()], &resources).unwrap();
+    let lengths: Vec<usize> = tokens.texts.iter().map(Vec::len).collect();
+    assert_eq!((lengths, tokens.cut), (vec![3, 24, 24, 8], 1));
+    assert!(tokens.texts.iter().all(|text| text[0] == 2 && text[text.len() - 1] == 3));
+}
+
+#[test]
 fn tokens_outside_the_tables_are_refused() {
     let (encoder, _) = Encoder::load(&tiny("roberta")).unwrap();
     let resources = Resources::new(1).unwrap();

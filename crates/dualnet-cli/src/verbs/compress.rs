@@ -1,4 +1,4 @@
-//! `dualnet compress`: a smaller encoder from unlabeled texts.
+//! `dualnet compress`: a smaller encoder from unlabeled texts or images.
 
 use crate::error::{Error, Result};
 use crate::options::{Common, Output, check_output};
@@ -6,39 +6,49 @@ use crate::verbs::embed;
 use crate::{output, texts};
 use clap::{Args, ValueEnum};
 use dualnet::Resources;
-use dualnet_nn::compress::{self, Compressed, Method, Options, Quality, Report, Size, Steps};
-use dualnet_nn::{Batch, Embedder, Tokens};
+use dualnet_nn::compress::{self, Compressed, Layers, Method, Options, Quality, Report, Size, Steps, Teacher};
+use dualnet_nn::{Encoder, Inputs, Pooling, VisionEmbedder};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::time::Instant;
 
-/// Make a pretrained encoder smaller from unlabeled texts
+/// Make a pretrained encoder smaller from unlabeled texts or images
 ///
 /// The feed-forward nets of the layers become narrower. The result is a folder of the same format, with a smaller intermediate_size, which
-/// transformers loads as well; the original is not touched. Texts like those to be embedded later serve best; some thousands of sentences are
-/// enough. One in twenty (500 at most) is kept apart to measure the result.
+/// transformers loads as well; the original is not touched. Texts of many kinds serve best, those to be embedded later among them; long ones
+/// are cut into several. One in twenty (500 at most) is kept apart to measure the result.
 ///
 /// Methods: neurons: those of the original whose refit loses least, their output weights solved for. prune: the strongest neurons,
-/// without a refit. relu: random features in place of neurons, solved likewise. drop-layers: whole layers are left out; --ratio says how many stay.
+/// without a refit. svd: matrices of low rank, of the same bytes (a format of our own). relu: random features in place of neurons, solved likewise. drop-layers: whole layers are left out; --ratio says how many stay.
 ///
 /// Cost, on two cores and a MiniLM (6 layers, 384): some tens of seconds without steps, one to three minutes with both.
 #[derive(Args)]
 pub struct Compress {
-    /// The folder of the encoder (BERT, MiniLM, RoBERTa, MPNet, DistilBERT)
+    /// The folder of the encoder (BERT, MiniLM, RoBERTa, MPNet, DistilBERT; ViT, DeiT, DINOv2)
     #[arg(value_name = "MODEL_DIR")]
     model: PathBuf,
     /// Unlabeled texts, one a line (UTF-8); empty lines are left out
-    #[arg(long, value_name = "FILE")]
-    texts: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "images", conflicts_with = "images")]
+    texts: Option<PathBuf>,
+    /// A folder of PNG or JPEG images, for an encoder of images
+    #[arg(long, value_name = "DIR")]
+    images: Option<PathBuf>,
     /// The share of the hidden width that stays (drop-layers: of the layers)
-    #[arg(long, value_name = "R", required_unless_present = "hidden", conflicts_with = "hidden")]
+    #[arg(long, value_name = "R", required_unless_present_any = ["hidden", "max_error"], conflicts_with = "hidden")]
     ratio: Option<f64>,
     /// The hidden width that stays
     #[arg(long, value_name = "M")]
     hidden: Option<usize>,
+    /// For each net the smallest width (a multiple of 16) that leaves at most this share of the variance of its output, before steps of Adam. Widths
+    /// may differ then, and config.json gets a key that transformers does not know. Method neurons alone
+    #[arg(long, value_name = "E", conflicts_with_all = ["hidden", "ratio"])]
+    max_error: Option<f64>,
     /// Layers to change, counted from 0; default: all. With some only, config.json gets a key that transformers does not know
     #[arg(long, value_name = "L,...", value_delimiter = ',')]
     layers: Option<Vec<usize>>,
+    /// Change so many layers: those whose replacement alone, measured one by one, lowers the cosine of embeddings least
+    #[arg(long, value_name = "K", conflicts_with = "layers")]
+    best_layers: Option<usize>,
     /// How
     #[arg(long, default_value = "neurons")]
     method: MethodOption,
@@ -51,8 +61,8 @@ pub struct Compress {
     /// Steps of distillation, each of about 1,024 tokens
     #[arg(long, value_name = "N", default_value_t = Steps::DISTILL)]
     distill_steps: usize,
-    /// Most tokens of a text; default: what the folder says. Longer texts lose their ends
-    #[arg(long, value_name = "N")]
+    /// Most tokens of a text; default: what the folder says. Longer texts are cut into several
+    #[arg(long, value_name = "N", conflicts_with = "images")]
     max_tokens: Option<usize>,
     /// Print the plan (sizes, tokens, expected time) and stop
     #[arg(long)]
@@ -68,6 +78,7 @@ pub struct Compress {
 enum MethodOption {
     Neurons,
     Prune,
+    Svd,
     Relu,
     DropLayers,
 }
@@ -91,21 +102,37 @@ impl Compress {
         }
         let options = self.options()?;
         let resources = self.common.resources()?;
-        let mut lines = texts::read(&self.texts, resources.memory.unwrap_or(u64::MAX))?;
-        lines.retain(|line| !line.trim().is_empty());
-        let embedder = embed::load(&self.model, self.max_tokens)?;
-        let tokens = embedder.tokenizer.encode(&lines, &resources)?;
-        if let Some(cut) = texts::cut_sentence(tokens.cut, embedder.tokenizer.limit()) {
-            self.common.say(&cut);
-        }
+        let (encoder, pooling, inputs) = self.load(&resources)?;
+        let original = Teacher { encoder: &encoder, pooling };
         match &self.output {
             Some(path) if !self.dry_run => {
-                let compressed = compress::compress(&embedder, &tokens, &options, &resources)?;
+                let compressed = compress::compress(&original, &inputs, &options, &resources)?;
                 compress::save(&self.model, path, &compressed, options.method)?;
                 self.finish(&compressed, &resources)
             }
-            _ => self.plan(&embedder, &tokens, &options, &resources),
+            _ => self.plan(&encoder, &inputs, &options, &resources),
         }
+    }
+
+    /// The encoder, and what it is given.
+    fn load(&self, resources: &Resources) -> Result<(Encoder, Pooling, Inputs)> {
+        if let Some(folder) = &self.images {
+            let embedder = VisionEmbedder::load(&self.model)?;
+            let inputs = embed::pictures(&embedder, folder, resources)?;
+            return Ok((embedder.encoder, embedder.pooling, inputs));
+        }
+        let Some(file) = &self.texts else {
+            return Err(Error::argument("--texts", "a file of texts, or --images", "neither", "give one"));
+        };
+        let mut lines = texts::read(file, resources.memory.unwrap_or(u64::MAX))?;
+        lines.retain(|line| !line.trim().is_empty());
+        let embedder = embed::load(&self.model, self.max_tokens)?;
+        let tokens = embedder.tokenizer.encode_whole(&lines, resources)?;
+        if tokens.cut > 0 {
+            let (texts, limit) = (output::count(tokens.cut, "text"), embedder.tokenizer.limit());
+            self.common.say(&format!("{texts} of more than {limit} tokens cut into several"));
+        }
+        Ok((embedder.encoder, embedder.pooling, Inputs::Texts(tokens.texts)))
     }
 
     fn options(&self) -> Result<Options> {
@@ -118,32 +145,39 @@ impl Compress {
         let local = if method == Method::DropLayers { 0 } else { asked(StepOption::Local, Steps::LOCAL) };
         Ok(Options {
             method,
-            size: self.hidden.map_or(Size::Ratio(self.ratio.unwrap_or(1.0)), Size::Hidden),
-            layers: self.layers.clone(),
+            size: match (self.hidden, self.max_error) {
+                (Some(width), _) => Size::Hidden(width),
+                (_, Some(error)) => Size::Error(error),
+                _ => Size::Ratio(self.ratio.unwrap_or(1.0)),
+            },
+            layers: match (&self.layers, self.best_layers) {
+                (Some(layers), _) => Layers::Named(layers.clone()),
+                (_, Some(count)) => Layers::LeastDamage(count),
+                _ => Layers::All,
+            },
             steps: Steps { local, distill: asked(StepOption::Distill, self.distill_steps) },
             tokens: self.tokens,
         })
     }
 
     /// The sizes, and the time expected from that of a forward pass over some of the texts.
-    fn plan(&self, embedder: &Embedder, tokens: &Tokens, options: &Options, resources: &Resources) -> Result<()> {
-        let some: Vec<&[u32]> = tokens.texts.iter().take(128).map(Vec::as_slice).collect();
-        let batch = Batch::new(some)?;
+    fn plan(&self, encoder: &Encoder, inputs: &Inputs, options: &Options, resources: &Resources) -> Result<()> {
+        let batch = inputs.batch(0..inputs.len().min(32))?;
         let start = Instant::now();
-        embedder.encoder.forward(&batch, resources)?;
+        encoder.forward(&batch, resources)?;
         let each = start.elapsed().as_secs_f64() / batch.tokens().max(1) as f64;
-        let (fitted, stepped) = (options.tokens.min(tokens.count()), 1024);
+        let (fitted, stepped) = (options.tokens.min(inputs.tokens()), 1024);
         let passes = 6 * fitted + stepped * (options.steps.local / 2 + 3 * options.steps.distill);
         let seconds = each * passes as f64;
-        let bytes = 4 * 4 * fitted * embedder.encoder.hidden();
+        let bytes = 4 * 4 * fitted * encoder.hidden();
         if self.common.json {
             return output::print_json(&json!({
-                "texts": tokens.texts.len(), "tokens": tokens.count(), "tokens_fit": fitted,
+                "texts": inputs.len(), "tokens": inputs.tokens(), "tokens_fit": fitted,
                 "steps_local": options.steps.local, "steps_distill": options.steps.distill,
                 "bytes": bytes, "seconds_expected": seconds,
             }));
         }
-        let (texts, all) = (output::count(tokens.texts.len(), "text"), output::count(tokens.count(), "token"));
+        let (texts, all) = (output::count(inputs.len(), "input"), output::count(inputs.tokens(), "token"));
         let (fit, time) = (output::count(fitted, "token"), output::duration(seconds));
         let memory = output::bytes(bytes as u64);
         let (local, distill) = (options.steps.local, options.steps.distill);
@@ -160,6 +194,10 @@ impl Compress {
             json["kept_layers"] = json!(compressed.kept);
             return output::print_json(&json);
         }
+        if !report.damage.is_empty() {
+            let each: Vec<String> = report.damage.iter().map(|d| output::number(*d)).collect();
+            self.common.say(&format!("1 - cosine, each layer alone: {}", each.join(" ")));
+        }
         if !report.layers.is_empty() {
             self.common.say(output::table(&rows(report)).trim_end());
         }
@@ -170,7 +208,7 @@ impl Compress {
                 output::duration(seconds)
             )
         };
-        let apart = output::count(report.texts_apart, "text");
+        let apart = output::count(report.texts_apart, "input");
         self.common.say(&format!("on {apart} kept apart"));
         self.common.say(&quality("  fit", &report.fit, report.seconds_fit));
         if let Some(distilled) = &report.distilled {
@@ -205,6 +243,7 @@ impl From<MethodOption> for Method {
         match option {
             MethodOption::Neurons => Method::Neurons,
             MethodOption::Prune => Method::Prune,
+            MethodOption::Svd => Method::Svd,
             MethodOption::Relu => Method::Relu,
             MethodOption::DropLayers => Method::DropLayers,
         }

@@ -1,11 +1,11 @@
 //! The states of calibration texts in the original and in the smaller encoder, layer by layer side by side.
 
 use crate::BATCH;
-use crate::batch::{Batch, groups};
+use crate::batch::{Batch, Inputs};
 use crate::encoder::Encoder;
 use crate::error::Result;
 use crate::ffn::Ffn;
-use crate::tokenize::Tokens;
+use crate::layer::Attended;
 use dualnet::{Mat, MatRef, Resources};
 
 /// Some texts between two layers.
@@ -15,9 +15,9 @@ pub(super) struct Piece {
     original: Mat<f32>,
     /// The same in the smaller encoder.
     own: Mat<f32>,
-    /// The input of its net, X.
-    pub(super) x: Mat<f32>,
-    /// What the sum after that net is in the original, Z: the net is to give Z - X.
+    /// The input of its net, X, and what the net is added to.
+    next: Attended,
+    /// What the sum after that net is in the original, Z: the net is to give the difference to what it is added to.
     pub(super) z: Mat<f32>,
 }
 
@@ -29,15 +29,15 @@ pub(super) struct Calibration {
 }
 
 impl Calibration {
-    pub(super) fn new(encoder: &Encoder, texts: &Tokens, resources: &Resources) -> Result<Self> {
-        let groups = groups(texts.texts.iter().map(Vec::len), BATCH);
-        let bytes = 4 * 4 * (encoder.hidden() * texts.count()) as u64;
+    pub(super) fn new(encoder: &Encoder, inputs: &Inputs, resources: &Resources) -> Result<Self> {
+        let groups = inputs.groups(BATCH);
+        let bytes = 4 * 4 * (encoder.hidden() * inputs.tokens()) as u64;
         resources.reserve("calibration", bytes, "calibrate on fewer tokens, or raise the memory limit")?;
         let piece = |group: std::ops::Range<usize>| {
-            let batch = Batch::new(texts.texts[group].iter().map(Vec::as_slice))?;
+            let batch = inputs.batch(group)?;
             let original = encoder.embed(&batch, resources)?;
-            let (x, z) = (Mat::zeros(0, 0), Mat::zeros(0, 0));
-            Ok(Piece { own: original.clone(), original, batch, x, z })
+            let next = Attended { x: Mat::zeros(0, 0), base: None };
+            Ok(Piece { own: original.clone(), original, batch, next, z: Mat::zeros(0, 0) })
         };
         Ok(Self { pieces: groups.into_iter().map(piece).collect::<Result<_>>()?, apart: false })
     }
@@ -51,9 +51,12 @@ impl Calibration {
         let (layer, bias) = (&encoder.layers[layer], encoder.relative.as_ref());
         for piece in &mut self.pieces {
             resources.check("calibration")?;
-            let x0 = layer.attended(&piece.original, &piece.batch, bias, resources)?;
-            piece.z = layer.ffn.residual(&x0, resources)?;
-            piece.x = if self.apart { layer.attended(&piece.own, &piece.batch, bias, resources)? } else { x0 };
+            let original = layer.attended(&piece.original, &piece.batch, bias, resources)?;
+            piece.z = layer.ffn.residual(&original.x, original.base(), resources)?;
+            piece.next = match self.apart {
+                true => layer.attended(&piece.own, &piece.batch, bias, resources)?,
+                false => original,
+            };
             piece.original = layer.finish(piece.z.clone(), resources);
         }
         Ok(())
@@ -70,7 +73,7 @@ impl Calibration {
     ) -> Result<f64> {
         let mut sums = vec![0.0; net.up.inputs()];
         for piece in &mut self.pieces {
-            let z = net.residual(&piece.x, resources)?;
+            let z = net.residual(piece.x(), piece.base(), resources)?;
             for row in 0..piece.batch.tokens() {
                 for ((sum, a), b) in sums.iter_mut().zip(z.row(row)).zip(piece.z.row(row)) {
                     *sum += f64::from(a - b).powi(2);
@@ -88,7 +91,7 @@ impl Calibration {
         let layer = &encoder.layers[layer];
         for piece in &mut self.pieces {
             piece.own = match self.apart {
-                true => layer.finish(layer.ffn.residual(&piece.x, resources)?, resources),
+                true => layer.finish(layer.ffn.residual(piece.x(), piece.base(), resources)?, resources),
                 false => piece.original.clone(),
             };
         }
@@ -101,10 +104,20 @@ impl Piece {
         self.batch.tokens()
     }
 
-    /// What the net is to give for each token, Z - X.
+    /// The input of the net, X.
+    pub(super) fn x(&self) -> &Mat<f32> {
+        &self.next.x
+    }
+
+    /// What the net is added to.
+    pub(super) fn base(&self) -> &Mat<f32> {
+        self.next.base()
+    }
+
+    /// What the net is to give for each token.
     pub(super) fn target(&self) -> Mat<f64> {
-        let (z, x) = (self.z.as_slice(), self.x.as_slice());
-        let cols = self.x.cols();
+        let (z, x) = (self.z.as_slice(), self.base().as_slice());
+        let cols = self.z.cols();
         Mat::from_fn(self.tokens(), cols, |i, j| f64::from(z[i * cols + j]) - f64::from(x[i * cols + j]))
     }
 }

@@ -1,13 +1,11 @@
 //! Steps of Adam on all replaced nets together, towards the last hidden states and the embeddings of the original.
 
-use super::{Method, Plan};
+use super::{Method, Plan, Teacher};
 use crate::adam::{Adam, Rate};
-use crate::batch::{Batch, groups};
-use crate::embedder::Embedder;
+use crate::batch::{Batch, Inputs};
 use crate::encoder::Encoder;
 use crate::error::Result;
 use crate::pool::{Pooling, cosine};
-use crate::tokenize::Tokens;
 use dualnet::{Mat, Resources};
 
 /// Tokens of a step, about.
@@ -15,30 +13,30 @@ const TOKENS: usize = 1024;
 /// Decay of the moments.
 const BETAS: (f64, f64) = (0.9, 0.999);
 /// The largest rate, the steps up to it, and the share of it at the end.
-const PEAK: (f64, usize, f64) = (4e-4, 20, 0.05);
+const PEAK: (f64, usize, f64) = (8e-4, 20, 0.05);
 
 /// Takes `steps` steps, going through the texts as often as that needs.
 pub(super) fn distill(
-    embedder: &Embedder,
+    original: &Teacher<'_>,
     encoder: &mut Encoder,
     plan: &Plan,
-    texts: &Tokens,
+    inputs: &Inputs,
     steps: usize,
     resources: &Resources,
 ) -> Result<()> {
     let layers = learning(encoder, plan);
     let lowest = layers.first().copied().unwrap_or(0);
-    let groups = groups(texts.texts.iter().map(Vec::len), TOKENS);
+    let groups = inputs.groups(TOKENS);
     let rate = Rate { peak: PEAK.0, warm_up: PEAK.1.min(steps / 4), steps, end: PEAK.2 };
     let mut adam = Adam::new(rate, BETAS);
     for (step, group) in groups.iter().cycle().take(steps).enumerate() {
         resources.check("distillation")?;
         resources.progress.update("distillation", step as u64, steps as u64);
-        let batch = Batch::new(texts.texts[group.clone()].iter().map(Vec::as_slice))?;
-        let target = embedder.encoder.forward(&batch, resources)?;
+        let batch = inputs.batch(group.clone())?;
+        let target = original.encoder.forward(&batch, resources)?;
         let (own, traces) = encoder.trace(&batch, lowest, resources)?;
         encoder.check_finite(&own, &batch)?;
-        let (_, gradient) = loss(&own, &target, &batch, embedder.pooling);
+        let (_, gradient) = loss(&own, &target, &batch, original.pooling);
         let gradients = encoder.gradients(&traces, gradient, &batch, resources)?;
         let wanted: Vec<_> = (lowest..)
             .zip(gradients)
@@ -92,7 +90,9 @@ pub(super) fn loss(own: &Mat<f32>, target: &Mat<f32>, batch: &Batch, pooling: Po
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::encoder::Embeddings;
     use crate::ffn::Ffn;
+    use crate::picture::{Filter, Processor, Resize};
     use dualnet::random::{Draws, Purpose};
     use std::path::Path;
 
@@ -100,16 +100,34 @@ mod tests {
         Ok(Encoder::load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tiny").join(name))?.0)
     }
 
+    /// Three texts of different lengths, or three images.
+    fn inputs(encoder: &Encoder) -> Result<Batch> {
+        let Embeddings::Patches(patches) = &encoder.embeddings else {
+            return Batch::new([&[2, 5, 7, 8, 9, 3][..], &[2, 12, 6, 18, 22, 11, 10, 14, 19, 3], &[2, 3]]);
+        };
+        let (mean, deviation) = ([0.5; 3], [0.5; 3]);
+        let processor = Processor { resize: Resize::Both(12), filter: Filter::Bilinear, size: 12, mean, deviation };
+        let mut pictures = processor.pictures();
+        for image in 1..4 {
+            let rgb: Vec<u8> = (0..12 * 12 * 3).map(|i| (i * (i % 7 + image) % 256) as u8).collect();
+            processor.add(&mut pictures, &rgb, 12, 12)?;
+        }
+        Ok(Batch::images(&pictures, 0..3, patches.patch, patches.prefix.rows()))
+    }
+
     /// Along random directions through the parameters of all nets: attention, norms, pooling and loss all take part.
     #[test]
     fn gradients_are_differences() -> Result<()> {
         let resources = Resources::new(2)?;
-        for (name, pooling, lowest) in
-            [("bert", Pooling::Mean, 0), ("mpnet", Pooling::Cls, 0), ("roberta", Pooling::Mean, 1)]
-        {
+        for (name, pooling, lowest) in [
+            ("bert", Pooling::Mean, 0),
+            ("mpnet", Pooling::Cls, 0),
+            ("roberta", Pooling::Mean, 1),
+            ("vit", Pooling::Cls, 0),
+            ("dinov2", Pooling::Mean, 1),
+        ] {
             let original = tiny(name)?;
-            let texts: [&[u32]; 3] = [&[2, 5, 7, 8, 9, 3], &[2, 12, 6, 18, 22, 11, 10, 14, 19, 3], &[2, 3]];
-            let batch = Batch::new(texts)?;
+            let batch = inputs(&original)?;
             let target = original.forward(&batch, &resources)?;
             let mut draws = Draws::new(1, Purpose::PROBE, 0);
             let mut encoder = original.clone();

@@ -3,14 +3,14 @@
 use super::calibrate::{Calibration, used};
 use super::local;
 use super::report::LayerReport;
-use super::select::forward_selection;
-use super::{Method, Options, Plan};
+use super::select::{Until, forward_selection};
+use super::{Method, Options, Plan, Width, svd};
 use crate::activation::Activation;
+use crate::batch::Inputs;
 use crate::encoder::Encoder;
 use crate::error::Result;
 use crate::ffn::Ffn;
 use crate::linear::Linear;
-use crate::tokenize::Tokens;
 use dualnet::linalg::Cholesky;
 use dualnet::random::{Draws, Purpose};
 use dualnet::ridge::RidgeStatistics;
@@ -38,12 +38,12 @@ impl Fitted {
 
 pub(super) fn fit(
     original: &Encoder,
-    texts: &Tokens,
+    inputs: &Inputs,
     plan: &Plan,
     options: &Options,
     resources: &Resources,
 ) -> Result<Fitted> {
-    let mut calibration = Calibration::new(original, texts, resources)?;
+    let mut calibration = Calibration::new(original, inputs, resources)?;
     let (mut encoder, mut reports) = (original.clone(), Vec::new());
     let last = plan.layers.last().copied().unwrap_or(0);
     for layer in 0..=last {
@@ -59,8 +59,9 @@ pub(super) fn fit(
         let before = error;
         if options.steps.local > 0 {
             local::improve(&mut net, layer, &calibration, &weights, options.steps.local, resources)?;
-            if options.method != Method::Prune {
-                net.down = solve(&statistics(&net, &calibration, resources)?, &Vec::from_iter(0..width), resources)?;
+            if !matches!(options.method, Method::Prune | Method::Svd) {
+                net.down =
+                    solve(&statistics(&net, &calibration, resources)?, &Vec::from_iter(0..net.width()), resources)?;
             }
             error = calibration.pass(original, layer, &net, &weights, resources)?;
         }
@@ -73,31 +74,44 @@ pub(super) fn fit(
     Ok(Fitted { encoder, layers: reports, kept, tokens: calibration.tokens() })
 }
 
-/// A net of `width` features in place of `old`, and 1 over the deviation of each coordinate of the target.
+/// A net of fewer features in place of `old`, and 1 over the deviation of each coordinate of the target.
 fn narrow(
     old: &Ffn,
     layer: usize,
-    width: usize,
+    width: Width,
     method: Method,
     calibration: &Calibration,
     resources: &Resources,
 ) -> Result<(Ffn, Vec<f64>)> {
-    let drawn = (method == Method::Relu).then(|| random_features(old.up.inputs(), width, layer, resources));
+    let count = match width {
+        Width::Given(count) => count,
+        Width::Error(_) => old.width(),
+    };
+    if method == Method::Svd {
+        return svd::low_rank(old, count, calibration, resources);
+    }
+    let drawn = (method == Method::Relu).then(|| random_features(old.up.inputs(), count, layer, resources));
     let source = drawn.as_ref().unwrap_or(old);
     let all = statistics(source, calibration, resources)?;
     let n = all.rows() as f64;
-    let weights: Vec<f64> = all.target_scatter().iter().map(|s| if *s > 0.0 { (n / s).sqrt() } else { 0.0 }).collect();
+    let weights = inverse_deviations(&all);
     let columns = match method {
         Method::Neurons => {
             let scaled = |i, o| all.cross()[(i, o)] / n * weights[o];
             let p = Mat::from_fn(all.features(), all.outputs(), scaled);
-            let k = Mat::from_fn(all.features(), all.features(), |i, j| all.scatter()[(i, j)] / n);
-            let mut chosen = forward_selection(&k, p, width, resources)?;
+            let until = match width {
+                Width::Given(count) => Until::Count(count),
+                // Each coordinate that varies at all has variance 1 in these units.
+                Width::Error(error) => {
+                    Until::Explained((1.0 - error) * weights.iter().filter(|w| **w > 0.0).count() as f64)
+                }
+            };
+            let mut chosen = forward_selection(&covariance(&all), p, until, resources)?;
             chosen.sort_unstable();
             chosen
         }
-        Method::Prune => strongest(old, &all, &weights, width),
-        Method::Relu | Method::DropLayers => (0..width).collect(),
+        Method::Prune => strongest(old, &all, &weights, count),
+        Method::Relu | Method::DropLayers | Method::Svd => (0..count).collect(),
     };
     let up = rows(&source.up, &columns)?;
     let down = match method {
@@ -107,14 +121,26 @@ fn narrow(
     Ok((Ffn::new(up, source.activation, down)?, weights))
 }
 
+/// 1 over the deviation of each coordinate of the targets; 0 where it does not vary.
+pub(super) fn inverse_deviations(sums: &RidgeStatistics) -> Vec<f64> {
+    let n = sums.rows() as f64;
+    sums.target_scatter().iter().map(|s| if *s > 0.0 { (n / s).sqrt() } else { 0.0 }).collect()
+}
+
 /// Sums over all tokens of the features of `net` and of what it is to give.
-fn statistics(net: &Ffn, calibration: &Calibration, resources: &Resources) -> Result<RidgeStatistics> {
+pub(super) fn statistics(net: &Ffn, calibration: &Calibration, resources: &Resources) -> Result<RidgeStatistics> {
     let mut sums = RidgeStatistics::new(net.width(), net.up.inputs(), resources)?;
     for piece in &calibration.pieces {
-        let hidden = net.hidden(&piece.x, resources)?;
+        let hidden = net.hidden(piece.x(), resources)?;
         sums.add(used(&hidden, piece)?, piece.target().as_ref(), &[], resources)?;
     }
     Ok(sums)
+}
+
+/// Covariances of the features: both triangles, where the statistics keep the lower one.
+pub(super) fn covariance(sums: &RidgeStatistics) -> Mat<f64> {
+    let n = sums.rows() as f64;
+    Mat::from_fn(sums.features(), sums.features(), |i, j| sums.scatter()[(i.max(j), i.min(j))] / n)
 }
 
 /// Ridge regression of the targets on some of the features.
@@ -172,7 +198,34 @@ fn random_features(inputs: usize, count: usize, layer: usize, resources: &Resour
         let mut draws = Draws::new(resources.seed, purpose, i as u64);
         weight.row_mut(i).iter_mut().for_each(|w| *w = draws.normal() as f32);
     }
-    let up = Linear { weight, bias: vec![0.0; count] };
-    let down = Linear { weight: Mat::zeros(inputs, count), bias: vec![0.0; inputs] };
+    let up = Linear { weight, inner: None, bias: vec![0.0; count] };
+    let down = Linear { weight: Mat::zeros(inputs, count), inner: None, bias: vec![0.0; inputs] };
     Ffn { up, activation: Activation::Relu, down }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The statistics hold one triangle; a selection on the other, which is zero, would look at single features only.
+    #[test]
+    fn covariances_are_symmetric_and_those_of_the_features() -> Result<()> {
+        let (rows, features) = (40, 5);
+        let wave = |i: usize, j: usize| (0.7 * (i * (j + 1)) as f64).sin() + 0.5 * (i as f64).cos();
+        let h = Mat::from_fn(rows, features, |i, j| wave(i, j) as f32);
+        let y = Mat::from_fn(rows, 1, wave);
+        let resources = Resources::new(2)?;
+        let mut sums = RidgeStatistics::new(features, 1, &resources)?;
+        sums.add(h.as_ref(), y.as_ref(), &[], &resources)?;
+        let k = covariance(&sums);
+        let mean = |j: usize| (0..rows).map(|i| f64::from(h[(i, j)])).sum::<f64>() / rows as f64;
+        for i in 0..features {
+            for j in 0..features {
+                let product = |r: usize| (f64::from(h[(r, i)]) - mean(i)) * (f64::from(h[(r, j)]) - mean(j));
+                let expected = (0..rows).map(product).sum::<f64>() / rows as f64;
+                assert!((k[(i, j)] - expected).abs() < 1e-7, "{i} {j}: {} {expected}", k[(i, j)]);
+            }
+        }
+        Ok(())
+    }
 }

@@ -14,7 +14,7 @@ const BETAS: (f64, f64) = (0.9, 0.99);
 /// The largest rate, and the steps up to it.
 const PEAK: (f64, usize) = (1e-3, 20);
 
-/// Lowers the mean of ((f(X) - (Z - X)) S)^2 over random tokens, S = diag(`weights`).
+/// Lowers the mean of ((f(X) - Y) S)^2 over random tokens, S = diag(`weights`).
 pub(super) fn improve(
     net: &mut Ffn,
     layer: usize,
@@ -26,7 +26,7 @@ pub(super) fn improve(
     let d = net.up.inputs();
     let mut adam = Adam::new(Rate { peak: PEAK.0, warm_up: PEAK.1, steps, end: 0.0 }, BETAS);
     let mut draws = Draws::new(resources.seed, Purpose::ROWS.at_layer(1 + layer as u32), 0);
-    let (mut x, mut z) = (Mat::zeros(TOKENS, d), Mat::zeros(TOKENS, d));
+    let [mut x, mut base, mut z] = std::array::from_fn(|_| Mat::zeros(TOKENS, d));
     let factors: Vec<f32> = weights.iter().map(|w| (2.0 * w * w / (TOKENS * d) as f64) as f32).collect();
     let ends: Vec<usize> = calibration
         .pieces
@@ -44,10 +44,11 @@ pub(super) fn improve(
             let index = ends.partition_point(|end| *end <= token);
             let piece = &calibration.pieces[index];
             let at = token + piece.tokens() - ends[index];
-            x.row_mut(row).copy_from_slice(piece.x.row(at));
+            x.row_mut(row).copy_from_slice(piece.x().row(at));
+            base.row_mut(row).copy_from_slice(piece.base().row(at));
             z.row_mut(row).copy_from_slice(piece.z.row(at));
         }
-        let [pre, act, mut gradient] = net.traced(&x, resources)?;
+        let [pre, act, mut gradient] = net.traced(&x, &base, resources)?;
         for (row, target) in gradient.as_mut_slice().chunks_exact_mut(d).zip(z.as_slice().chunks_exact(d)) {
             row.iter_mut().zip(target).zip(&factors).for_each(|((g, z), factor)| *g = factor * (*g - z));
         }

@@ -6,21 +6,22 @@
 //! the last hidden states and the embeddings of the original. No labels anywhere.
 
 mod calibrate;
+mod damage;
 mod distill;
 mod fit;
 mod local;
 mod report;
 mod save;
 mod select;
+mod svd;
 
 pub use report::{LayerReport, Quality, Report};
 pub use save::{REPORT, save};
 
-use crate::batch::groups;
-use crate::embedder::Embedder;
+use crate::batch::Inputs;
 use crate::encoder::Encoder;
 use crate::error::{Error, Result};
-use crate::tokenize::Tokens;
+use crate::pool::Pooling;
 use dualnet::Resources;
 use dualnet::random::{Draws, Purpose};
 use std::time::Instant;
@@ -39,6 +40,9 @@ pub enum Method {
     Neurons,
     /// The neurons that move the output most, by deviation times length of their column; no refit but for the means.
     Prune,
+    /// All neurons stay, both matrices become products of the rank that gives the bytes of that many neurons: those that keep most of the variance
+    /// of what they give ("whitened" singular value decomposition).
+    Svd,
     /// Random features max(g x, 0) in place of neurons (ReLU-SNNK, bundled); weights to the output solved for. All layers only.
     Relu,
     /// Whole layers are left out, evenly; the nets that stay keep their width.
@@ -52,6 +56,20 @@ pub enum Size {
     Ratio(f64),
     /// This hidden width.
     Hidden(usize),
+    /// For each net the smallest width, a multiple of 16, whose refit leaves at most this share of the variance of the net's output, the mean over
+    /// coordinates. Widths may differ then. [`Method::Neurons`] alone.
+    Error(f64),
+}
+
+/// Which nets become narrower.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Layers {
+    /// All.
+    All,
+    /// Those of these layers, from 0.
+    Named(Vec<usize>),
+    /// So many: those whose replacement, alone, lowers the cosine of embeddings least.
+    LeastDamage(usize),
 }
 
 /// Steps of Adam; 0: none.
@@ -77,8 +95,8 @@ pub struct Options {
     pub method: Method,
     /// How narrow.
     pub size: Size,
-    /// Which layers, from 0; `None`: all.
-    pub layers: Option<Vec<usize>>,
+    /// Which layers.
+    pub layers: Layers,
     /// Steps of Adam.
     pub steps: Steps,
     /// Most tokens that layers are fitted on; distillation takes what it needs.
@@ -96,37 +114,55 @@ pub struct Compressed {
     pub kept: Vec<usize>,
 }
 
-/// Makes the encoder of `embedder` smaller from texts given as tokens. The same options, texts and seed give the same bits for any number
-/// of threads.
+/// The encoder that a smaller one is made of.
+#[derive(Debug, Clone, Copy)]
+pub struct Teacher<'a> {
+    /// The encoder.
+    pub encoder: &'a Encoder,
+    /// How its vectors are pooled.
+    pub pooling: Pooling,
+}
+
+/// Makes an encoder smaller from texts or images. The same options, inputs and seed give the same bits for any number of threads.
 ///
 /// # Errors
 /// Fewer than 20 texts; a size, layers or a combination that make no sense; numbers that leave the range; interruption; memory: the
 /// states of all calibration tokens, four times d numbers each.
-pub fn compress(embedder: &Embedder, texts: &Tokens, options: &Options, resources: &Resources) -> Result<Compressed> {
-    let plan = Plan::new(&embedder.encoder, options)?;
-    let (apart, rest) = split(texts, resources)?;
+pub fn compress(
+    original: &Teacher<'_>,
+    inputs: &Inputs,
+    options: &Options,
+    resources: &Resources,
+) -> Result<Compressed> {
+    let mut plan = Plan::new(original.encoder, options)?;
+    let (apart, rest) = split(inputs, resources)?;
     let start = Instant::now();
+    let damage = match options.layers {
+        Layers::LeastDamage(count) => damage::measure(original, &rest, &apart, &mut plan, (count, options), resources)?,
+        _ => Vec::new(),
+    };
     let mut fitted = match options.method {
-        Method::DropLayers => fit::Fitted::dropped(&embedder.encoder, &plan.layers),
-        _ => fit::fit(&embedder.encoder, &take(&rest, options.tokens), &plan, options, resources)?,
+        Method::DropLayers => fit::Fitted::dropped(original.encoder, &plan.layers),
+        _ => fit::fit(original.encoder, &take(&rest, options.tokens), &plan, options, resources)?,
     };
     let seconds_fit = start.elapsed().as_secs_f64();
-    let fit_quality = report::quality(embedder, &fitted.encoder, &apart, resources)?;
+    let fit_quality = report::quality(original, &fitted.encoder, &apart, resources)?;
     let start = Instant::now();
     if options.steps.distill > 0 {
-        distill::distill(embedder, &mut fitted.encoder, &plan, &rest, options.steps.distill, resources)?;
+        distill::distill(original, &mut fitted.encoder, &plan, &rest, options.steps.distill, resources)?;
     }
     let distilled = match options.steps.distill {
         0 => None,
-        _ => Some(report::quality(embedder, &fitted.encoder, &apart, resources)?),
+        _ => Some(report::quality(original, &fitted.encoder, &apart, resources)?),
     };
     let report = Report {
+        damage,
         layers: fitted.layers,
-        parameters: [&embedder.encoder, &fitted.encoder].map(report::parameters),
+        parameters: [original.encoder, &fitted.encoder].map(report::parameters),
         fit: fit_quality,
         distilled,
         tokens_fit: fitted.tokens,
-        texts_apart: apart.texts.len(),
+        texts_apart: apart.len(),
         seconds_fit,
         seconds_distill: start.elapsed().as_secs_f64(),
     };
@@ -139,8 +175,15 @@ pub(crate) struct Plan {
     /// The layers that change, or, where layers are dropped, those that stay.
     layers: Vec<usize>,
     /// The new width of each of them.
-    widths: Vec<usize>,
+    widths: Vec<Width>,
     method: Method,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Width {
+    Given(usize),
+    /// As [`Size::Error`].
+    Error(f64),
 }
 
 impl Plan {
@@ -151,7 +194,26 @@ impl Plan {
         {
             return Err(Error::invalid("ratio", "a share above 0 and at most 1", ratio.to_string(), "try 0.25"));
         }
-        let mut layers = options.layers.clone().unwrap_or_else(|| (0..count).collect());
+        if let Size::Error(error) = options.size {
+            if !(error > 0.0 && error < 1.0) {
+                let expected = "a share of the variance between 0 and 1";
+                return Err(Error::invalid("limit of the error", expected, error.to_string(), "try 0.3"));
+            }
+            if options.method != Method::Neurons {
+                let hint = "give a width or a ratio";
+                return Err(Error::invalid("limit of the error", "method neurons", "another method", hint));
+            }
+        }
+        let mut layers = match &options.layers {
+            Layers::Named(layers) => layers.clone(),
+            _ => (0..count).collect(),
+        };
+        if let Layers::LeastDamage(wanted) = options.layers
+            && !(1..=count).contains(&wanted)
+        {
+            let expected = format!("from 1 to {count}");
+            return Err(Error::invalid("number of layers", expected, wanted.to_string(), "choose fewer"));
+        }
         layers.sort_unstable();
         layers.dedup();
         if layers.is_empty() || layers.last().is_some_and(|l| *l >= count) {
@@ -159,7 +221,8 @@ impl Plan {
             let found = if layers.is_empty() { "none".into() } else { format!("{layers:?}") };
             return Err(Error::invalid("layers", expected, found, "leave the option out for all layers"));
         }
-        if options.method == Method::Relu && layers.len() < count {
+        let some = layers.len() < count || matches!(options.layers, Layers::LeastDamage(_));
+        if options.method == Method::Relu && some {
             let hint = "the activation is one for all layers of a folder: leave --layers out";
             return Err(Error::invalid("layers", "all, for random features", format!("{layers:?}"), hint));
         }
@@ -169,12 +232,13 @@ impl Plan {
         let narrow = |layer: &usize| {
             let width = encoder.layers[*layer].ffn.width();
             let wanted = match options.size {
+                Size::Error(error) => return Ok(Width::Error(error)),
                 Size::Hidden(m) => m,
                 // Whole registers, whatever the ratio.
                 Size::Ratio(ratio) => ((width as f64 * ratio / 16.0).round() as usize * 16).clamp(1, width),
             };
             if (1..=width).contains(&wanted) {
-                return Ok(wanted);
+                return Ok(Width::Given(wanted));
             }
             let hint = "a net can only become narrower";
             Err(Error::invalid("hidden width", format!("from 1 to {width}"), wanted.to_string(), hint))
@@ -185,36 +249,35 @@ impl Plan {
 
     /// Evenly, and always the last one.
     fn dropping(count: usize, encoder: &Encoder, options: &Options) -> Result<Self> {
-        let (Size::Ratio(ratio), None) = (options.size, &options.layers) else {
+        let (Size::Ratio(ratio), Layers::All) = (options.size, &options.layers) else {
             let hint = "a ratio says how many stay: 0.5 for every other layer";
             return Err(Error::invalid("dropping layers", "a ratio alone", "a width or layers", hint));
         };
         let keep = ((count as f64 * ratio).round() as usize).clamp(1, count);
         let layers: Vec<usize> = (1..=keep).map(|i| i * count / keep - 1).collect();
-        let widths = layers.iter().map(|l| encoder.layers[*l].ffn.width()).collect();
+        let widths = layers.iter().map(|l| Width::Given(encoder.layers[*l].ffn.width())).collect();
         Ok(Self { layers, widths, method: options.method })
     }
 }
 
-/// Texts to judge by, and the others, shuffled.
-fn split(texts: &Tokens, resources: &Resources) -> Result<(Tokens, Tokens)> {
-    if texts.texts.len() < APART {
-        let expected = format!("at least {APART} texts");
-        let hint = "one text a line; some thousands of sentences like those to be embedded serve well";
-        return Err(Error::invalid("texts", expected, texts.texts.len().to_string(), hint));
+/// Inputs to judge by, and the others, shuffled.
+fn split(inputs: &Inputs, resources: &Resources) -> Result<(Inputs, Inputs)> {
+    if inputs.len() < APART {
+        let expected = format!("at least {APART} texts or images");
+        let hint = "some thousands of texts, or hundreds of images, like those to be embedded serve well";
+        return Err(Error::invalid("inputs", expected, inputs.len().to_string(), hint));
     }
     let mut draws = Draws::new(resources.seed, ORDER, 0);
-    let mut order: Vec<usize> = (0..texts.texts.len()).collect();
+    let mut order: Vec<usize> = (0..inputs.len()).collect();
     for i in (1..order.len()).rev() {
         order.swap(i, draws.below(i + 1));
     }
     let apart = (order.len() / APART).min(MOST_APART);
-    let some = |part: &[usize]| Tokens { texts: part.iter().map(|i| texts.texts[*i].clone()).collect(), cut: 0 };
-    Ok((some(&order[..apart]), some(&order[apart..])))
+    Ok((inputs.select(&order[..apart]), inputs.select(&order[apart..])))
 }
 
-/// The first texts, of at most about so many tokens.
-fn take(texts: &Tokens, tokens: usize) -> Tokens {
-    let first = groups(texts.texts.iter().map(Vec::len), tokens).into_iter().next().unwrap_or(0..0);
-    Tokens { texts: texts.texts[first].to_vec(), cut: 0 }
+/// The first inputs, of at most about so many tokens.
+fn take(inputs: &Inputs, tokens: usize) -> Inputs {
+    let first = inputs.groups(tokens).into_iter().next().unwrap_or(0..0);
+    inputs.select(&Vec::from_iter(first))
 }

@@ -1,12 +1,11 @@
 //! What a smaller encoder is worth, in figures.
 
-use crate::embedder::Embedder;
+use super::Teacher;
 use crate::encoder::Encoder;
 use crate::error::Result;
 use crate::ffn::Ffn;
 use crate::pool::{cosine, normalise};
-use crate::tokenize::Tokens;
-use crate::{BATCH, Batch, batch};
+use crate::{BATCH, Inputs};
 use dualnet::Resources;
 use serde::Serialize;
 
@@ -41,6 +40,9 @@ pub struct Quality {
 /// Figures of a compression. Of pairs, the first is the original's.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Report {
+    /// 1 - cosine of each layer's replacement alone, where layers were chosen by it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub damage: Vec<f64>,
     /// The nets that were replaced.
     pub layers: Vec<LayerReport>,
     /// Parameters of all layers, without the tables of words and positions.
@@ -66,7 +68,7 @@ impl LayerReport {
             layer,
             hidden: nets.map(Ffn::width),
             parameters,
-            flops: nets.map(|net| 4 * net.width() * net.up.inputs()),
+            flops: nets.map(|net| 2 * (net.parameters() - net.up.outputs() - net.down.outputs())),
             bytes: parameters.map(|n| 4 * n),
             error_fit,
             error_local,
@@ -83,17 +85,17 @@ pub(crate) fn parameters(encoder: &Encoder) -> usize {
     encoder.layers.iter().map(layer).sum()
 }
 
-/// Compares `encoder` with that of `embedder`.
+/// Compares `encoder` with the original.
 pub(crate) fn quality(
-    embedder: &Embedder,
+    teacher: &Teacher<'_>,
     encoder: &Encoder,
-    texts: &Tokens,
+    inputs: &Inputs,
     resources: &Resources,
 ) -> Result<Quality> {
     let (mut cosines, mut error, mut size) = (0.0, 0.0, 0.0);
-    for group in batch::groups(texts.texts.iter().map(Vec::len), BATCH) {
-        let batch = Batch::new(texts.texts[group].iter().map(Vec::as_slice))?;
-        let original = embedder.encoder.forward(&batch, resources)?;
+    for group in inputs.groups(BATCH) {
+        let batch = inputs.batch(group)?;
+        let original = teacher.encoder.forward(&batch, resources)?;
         let own = encoder.forward(&batch, resources)?;
         let used = batch.tokens() * original.cols();
         for (a, b) in original.as_slice()[..used].iter().zip(own.as_slice()) {
@@ -101,11 +103,11 @@ pub(crate) fn quality(
             size += f64::from(*a).powi(2);
         }
         let [a, b] = [&original, &own].map(|x| {
-            let mut pooled = embedder.pooling.pool(x, &batch);
+            let mut pooled = teacher.pooling.pool(x, &batch);
             normalise(&mut pooled);
             pooled
         });
         cosines += (0..batch.texts()).map(|i| cosine(a.row(i), b.row(i))).sum::<f64>();
     }
-    Ok(Quality { cosine: cosines / texts.texts.len().max(1) as f64, hidden_error: error / size.max(f64::MIN_POSITIVE) })
+    Ok(Quality { cosine: cosines / inputs.len().max(1) as f64, hidden_error: error / size.max(f64::MIN_POSITIVE) })
 }

@@ -1,7 +1,7 @@
 //! A smaller encoder as a folder of the standard format: the original's files with the nets replaced.
 
 use super::{Compressed, Method};
-use crate::config::{CONFIG, Family, WIDTHS, read_object};
+use crate::config::{CONFIG, Family, RANKS, WIDTHS, read_object};
 use crate::error::{Error, Result};
 use crate::names::{self, Part};
 use crate::weights::{INDEX, SINGLE, Weights};
@@ -9,6 +9,7 @@ use crate::{Config, Ffn};
 use dualnet_io::folder::{Existing, write_folder};
 use dualnet_io::tensor_file::{self, Entry, TensorFile};
 use serde_json::{Map, Value, json};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
@@ -23,7 +24,7 @@ const DEPTH: usize = 4;
 /// Writes `compressed`, made of the encoder in the folder `from`, to the new folder `to`: all files but weights are copied, `config.json` gets
 /// the new sizes, all tensors but those of replaced nets keep their names, types and bytes. The folder appears whole or not at all.
 ///
-/// Where all nets have one width, `transformers` loads the folder. Else `config.json` has the key `intermediate_sizes`, which this crate alone
+/// Where all nets have one width (for DINOv2: a multiple of d), `transformers` loads the folder. Else `config.json` has the key `intermediate_sizes`, which this crate alone
 /// understands.
 ///
 /// # Errors
@@ -66,8 +67,19 @@ fn new_config(from: &Path, config: &Config, compressed: &Compressed, method: Met
     json.insert(count_key.into(), json!(widths.len()));
     json.remove(WIDTHS);
     match widths.first() {
-        Some(first) if widths.iter().all(|w| w == first) => set(&mut json, width_key, json!(first)),
+        Some(first) if widths.iter().all(|w| w == first) && config.family != Family::DinoV2 => {
+            set(&mut json, width_key, json!(first));
+        }
+        // This family has a factor for a width, and transformers takes integers alone.
+        Some(first) if widths.iter().all(|w| w == first) && first.is_multiple_of(config.hidden) => {
+            set(&mut json, "mlp_ratio", json!(first / config.hidden));
+        }
         _ => set(&mut json, WIDTHS, json!(widths)),
+    }
+    let ranks: Vec<usize> = compressed.encoder.layers.iter().map(|l| l.ffn.up.rank().unwrap_or(0)).collect();
+    json.remove(RANKS);
+    if ranks.iter().any(|rank| *rank > 0) {
+        set(&mut json, RANKS, json!(ranks));
     }
     if method == Method::Relu {
         set(&mut json, activation_key, json!("relu"));
@@ -80,7 +92,7 @@ fn set(json: &mut Map<String, Value>, key: &str, value: Value) {
 }
 
 /// The new values of tensors, by their full names in the original: shape and values.
-type Replaced<'a> = BTreeMap<String, (Vec<usize>, &'a [f32])>;
+type Replaced<'a> = BTreeMap<String, (Vec<usize>, Cow<'a, [f32]>)>;
 
 fn replaced<'a>(config: &Config, weights: &Weights, compressed: &'a Compressed, method: Method) -> Replaced<'a> {
     let mut tensors = Replaced::new();
@@ -91,11 +103,20 @@ fn replaced<'a>(config: &Config, weights: &Weights, compressed: &'a Compressed, 
             continue;
         }
         let Ffn { up, down, .. } = &layer.ffn;
+        if config.family == Family::DinoV2 {
+            // The factors are in the new map.
+            let [_, scale] = names::scales(*old);
+            tensors.insert(weights.full_name(&scale), (vec![down.outputs()], Cow::Owned(vec![1.0; down.outputs()])));
+        }
         for (map, part) in [(up, Part::Up), (down, Part::Down)] {
             let name = weights.full_name(&names::name(config.family, *old, part));
-            let shape = vec![map.outputs(), map.inputs()];
-            tensors.insert(format!("{name}.bias"), (vec![map.outputs()], map.bias.as_slice()));
-            tensors.insert(format!("{name}.weight"), (shape, map.weight.as_slice()));
+            let shape = vec![map.weight.rows(), map.weight.cols()];
+            if let Some(inner) = &map.inner {
+                let shape = vec![inner.rows(), inner.cols()];
+                tensors.insert(names::inner(&name), (shape, Cow::Borrowed(inner.as_slice())));
+            }
+            tensors.insert(format!("{name}.bias"), (vec![map.outputs()], Cow::Borrowed(&map.bias[..])));
+            tensors.insert(format!("{name}.weight"), (shape, Cow::Borrowed(map.weight.as_slice())));
         }
     }
     tensors
@@ -124,11 +145,15 @@ fn entries<'a>(
         };
         Some(Piece { name, old, file })
     });
+    // The factors that act first have no counterpart in the original.
+    let new = replaced.iter().filter(|(name, _)| !weights.all().any(|(old, _)| old == name.as_str()));
+    let new = new.map(|(name, (shape, values))| Entry::values(name.clone(), shape, values));
     pieces
         .map(|piece| match replaced.get(piece.old) {
             Some((shape, values)) => Entry::values(piece.name, shape, values),
             None => Entry::copy(piece.name, piece.file, piece.old),
         })
+        .chain(new)
         .collect()
 }
 

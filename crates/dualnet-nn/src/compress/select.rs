@@ -14,12 +14,28 @@ const FLOOR: f64 = 1e-6;
 /// Sums run in so many chains.
 const CHAINS: usize = 8;
 
-/// The `count` features that lower the refitted error most, one after the other. `k` (f, f) is symmetric; `p` (f, outputs).
+/// When to stop.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Until {
+    /// So many features are chosen.
+    Count(usize),
+    /// The features explain this much of the targets' squares, in the units of P; their number becomes a multiple of [`STEP`].
+    Explained(f64),
+}
+
+/// Whole registers.
+pub(super) const STEP: usize = 16;
+
+/// The features that lower the refitted error most, one after the other. `k` (f, f) is symmetric; `p` (f, outputs).
 ///
-/// Cost count f (count / 2 + 2 outputs) operations.
-pub(super) fn forward_selection(k: &Mat<f64>, p: Mat<f64>, count: usize, resources: &Resources) -> Result<Vec<usize>> {
+/// Cost for m features m f (m / 2 + 2 outputs) operations.
+pub(super) fn forward_selection(k: &Mat<f64>, p: Mat<f64>, until: Until, resources: &Resources) -> Result<Vec<usize>> {
     let features = k.rows();
-    let count = count.min(features);
+    let count = match until {
+        Until::Count(count) => count.min(features),
+        Until::Explained(_) => features,
+    };
+    let mut explained = 0.0;
     let eps = FLOOR * (0..features).map(|i| k[(i, i)]).sum::<f64>() / features.max(1) as f64 + f64::MIN_POSITIVE;
     let mut rows: Vec<Row> = (0..features)
         .zip(p.as_slice().chunks_exact(p.cols().max(1)))
@@ -36,6 +52,7 @@ pub(super) fn forward_selection(k: &Mat<f64>, p: Mat<f64>, count: usize, resourc
         resources.check("selection of neurons")?;
         let gain = |row: &Row| if row.used { -1.0 } else { row.gain / (row.left + eps) };
         let best = (0..features).fold(0, |best, i| if gain(&rows[i]) > gain(&rows[best]) { i } else { best });
+        explained += gain(&rows[best]);
         let s = (rows[best].left + eps).sqrt();
         let (r, q): (Vec<f64>, Vec<f64>) = (rows[best].r.clone(), rows[best].q.iter().map(|q| q / s).collect());
         rows[best].used = true;
@@ -50,6 +67,9 @@ pub(super) fn forward_selection(k: &Mat<f64>, p: Mat<f64>, count: usize, resourc
             });
         });
         chosen.push(best);
+        if matches!(until, Until::Explained(enough) if explained >= enough) && chosen.len().is_multiple_of(STEP) {
+            break;
+        }
     }
     Ok(chosen)
 }
@@ -91,7 +111,7 @@ mod tests {
         };
         let (k, p) = (product(&h, &h), product(&h, &y));
         let resources = Resources::new(2)?;
-        let chosen = forward_selection(&k, p.clone(), 4, &resources)?;
+        let chosen = forward_selection(&k, p.clone(), Until::Count(4), &resources)?;
         for t in 0..4 {
             let explained = |next: usize| {
                 let kept: Vec<usize> = chosen[..t].iter().copied().chain([next]).collect();
@@ -112,7 +132,7 @@ mod tests {
     fn copies_of_a_feature_come_last() -> Result<()> {
         let k = Mat::from_fn(3, 3, |i, j| if (i < 2) == (j < 2) { 1.0 } else { 0.0 });
         let p = Mat::from_vec(3, 1, vec![1.0, 1.0, 0.1])?;
-        assert_eq!(forward_selection(&k, p, 3, &Resources::new(1)?)?, [0, 2, 1]);
+        assert_eq!(forward_selection(&k, p, Until::Count(3), &Resources::new(1)?)?, [0, 2, 1]);
         Ok(())
     }
 }
