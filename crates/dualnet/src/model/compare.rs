@@ -96,7 +96,8 @@ pub(super) fn choose(
     Ok(Choice { candidate, preprocess, lambda, tried, compared_rows: rows.len(), metric })
 }
 
-/// Learns the metric for a candidate on more rows than candidates were compared on: it has many numbers, a choice has one.
+/// Learns the metric for a candidate on more rows than candidates were compared on: it has many numbers, a choice has one. Of many rows it is
+/// kept only if it is expected to help all of them.
 fn learn_on_more(
     (frame, target): (&Frame, &Target),
     (candidate, preprocess): (&Candidate, &Preprocess),
@@ -107,11 +108,24 @@ fn learn_on_more(
     if options.metric == MetricChoice::None {
         return Ok((None, None));
     }
-    let some = draw(frame.rows(), SOME_ROWS, target, resources.seed);
-    let (frame, target) = match &some {
-        Some(some) => (&frame.select(some), &target.select(some)),
-        None => (frame, target),
+    let all = frame.rows();
+    let rows = draw(all, SOME_ROWS, target, resources.seed).unwrap_or_else(|| (0..all).collect());
+    let of = |rows: &[usize]| Ok((preprocess.apply(&frame.select(rows))?, standardised(&target.select(rows), units)?));
+    let ((x, y), of_classes) = (of(&rows)?, target.select(&rows));
+    let task = Task { candidate, x: x.as_ref(), y: y.as_ref(), codes: of_classes.codes(), options };
+    let (metric, mut report) = match learn(&task, resources)? {
+        (Some(metric), Some(report)) if options.metric == MetricChoice::Auto && all >= 2 * rows.len() => {
+            (metric, report)
+        }
+        settled => return Ok(settled),
     };
-    let (x, y) = (preprocess.apply(frame)?, standardised(target, units)?);
-    learn(&Task { candidate, x: x.as_ref(), y: y.as_ref(), codes: target.codes(), options }, resources)
+    let unseen = shuffled(all, resources.seed).into_iter().filter(|row| rows.binary_search(row).is_err());
+    let new: Vec<usize> = unseen.take(JUDGED_ROWS).collect();
+    let found = expected(&task, (&metric, &report), of(&new)?, all, resources)?;
+    report.expected = Some(found);
+    if found < GAIN {
+        return Ok((Some(metric), Some(report)));
+    }
+    (report.kind, report.steps, report.learned_rows, report.optimism) = (None, 0, 0, 1.0);
+    Ok((None, Some(report)))
 }

@@ -3,8 +3,8 @@
 use crate::data::one;
 use dualnet::error::Error;
 use dualnet::model::{
-    Column, Encoding, FitOptions, Frame, KernelChoice, KernelKind, MetricChoice, MetricKind, Model, NetChoice,
-    Prediction, Target, Values, fit,
+    Column, EmbeddedOptions, Encoding, FitOptions, Frame, InMemory, KernelChoice, KernelKind, KernelMap, MetricChoice,
+    MetricKind, Model, NetChoice, Prediction, Target, Values, fit, fit_embedded,
 };
 use dualnet::net::Net;
 use dualnet::random::{Draws, Purpose};
@@ -193,6 +193,19 @@ fn columns_of_noise_cost_little_with_a_metric() {
     let falls = [MetricChoice::None, MetricChoice::Auto]
         .map(|metric| score(&clean.0, &clean.1, metric) - score(&noisy.0, &noisy.1, metric));
     assert!(falls[0] > 0.3 && falls[1] < 0.03, "{falls:?}");
+}
+
+/// What was learned from some of many rows is judged by others, and carried on to all.
+#[test]
+fn of_many_rows_the_gain_of_all_is_estimated() {
+    let (frame, target) = planted(4200, 11);
+    let options =
+        EmbeddedOptions { choice: options(MetricChoice::Auto), ..EmbeddedOptions::new(KernelMap::Nystrom, 128) };
+    let model = fit_embedded(&mut InMemory::new(&frame, &target).unwrap(), &options, &one()).unwrap();
+    let report = model.report().metric.as_ref().unwrap();
+    let expected = report.expected.unwrap();
+    assert!(report.kind.is_some() && report.learned_rows == 2000 && expected < 0.8, "{report:?}");
+    assert!(r2(&model, &planted(500, 12)) > 0.7);
 }
 
 #[test]

@@ -169,8 +169,14 @@ pub(super) fn metric_words(report: &Report) -> String {
         }
         (None, Some(best)) => {
             let steps = output::count(best.steps, "step");
+            let all = match metric.expected {
+                Some(quotient) => {
+                    format!(", but that of all rows by {:+.1} %, as far as can be told", 100.0 * (quotient - 1.0))
+                }
+                None => String::new(),
+            };
             format!(
-                "none: the best, {} in {steps}, changes the cross-validated squared error by {}",
+                "none: the best, {} in {steps}, changes the cross-validated squared error by {}{all}",
                 best.kind.name(),
                 by(best.mse)
             )

@@ -72,10 +72,32 @@ pub(super) fn gate(task: &Task<'_>, kinds: &[MetricKind], resources: &Resources)
         gate_rows: some.len(),
         mse_without,
         learned_rows: 0,
+        expected: None,
         optimism: best.map_or(1.0, |(_, errors)| optimism(*errors, without, some.len(), task.x.rows())),
         tried: tried.iter().map(|(tried, _)| *tried).collect(),
     };
     Ok(Gate { chosen: best.map(|(best, _)| (best.kind, best.steps)), report })
+}
+
+/// By what a metric changes the squared error of a fit to `rows` rows, of which `task` has some: found on rows that neither it nor the gate has
+/// seen, and carried on from the rows of a fold over those of `task` to all. What few rows gain by a metric many may not need.
+pub(in crate::model) fn expected(
+    task: &Task<'_>,
+    (metric, report): (&Metric, &MetricReport),
+    (new, truth): (Mat<f64>, Mat<f64>),
+    rows: usize,
+    resources: &Resources,
+) -> Result<f64> {
+    let fold = Fold { task, x: task.x.to_mat(), y: task.y.to_mat(), new, truth };
+    let (without, with) = (fold.judge(None, resources)?.0, fold.judge(Some(metric), resources)?.0);
+    let used = report.tried.iter().find(|t| (Some(t.kind), t.steps) == (report.kind, report.steps));
+    let few = used.map_or(1.0, |t| t.mse / report.mse_without);
+    let many = with.new / without.new;
+    let fitted = (report.gate_rows * (FOLDS - 1) / FOLDS) as f64;
+    let slope = (many / few).ln() / (task.x.rows() as f64 / fitted).ln();
+    let found = many * (rows as f64 / task.x.rows() as f64).powf(slope);
+    // No error at all on either side: nothing to gain.
+    Ok(if found.is_finite() { found } else { 1.0 })
 }
 
 /// Squared errors of the fits to two folds, summed over the folds.

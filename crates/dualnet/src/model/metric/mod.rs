@@ -15,7 +15,7 @@ mod gate;
 mod learn;
 mod transform;
 
-pub(super) use gate::flops;
+pub(super) use gate::{expected, flops};
 pub(super) use learn::{Task, learn};
 pub use transform::Metric;
 
@@ -34,6 +34,9 @@ pub(super) const LEARN_ROWS: usize = 3000;
 /// The same for fits that are not exact, whose other parts take seconds.
 pub(super) const SOME_ROWS: usize = 2000;
 
+/// Rows that tell whether what was learned from some of many rows will help all of them.
+pub(super) const JUDGED_ROWS: usize = 2000;
+
 /// Below so many rows `auto` takes no step: a fold would judge by some ten rows.
 const LEAST_ROWS: usize = 40;
 
@@ -41,7 +44,7 @@ const LEAST_ROWS: usize = 40;
 pub(super) const WIDEST: usize = 1024;
 
 /// A metric is used if the error of cross-validation is below this share of that without it.
-const GAIN: f64 = 0.98;
+pub(super) const GAIN: f64 = 0.98;
 
 /// Whether to learn a metric.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -110,6 +113,9 @@ pub struct MetricReport {
     /// least 1. Of an exact fit; others do not judge by leave-one-out of the rows that the metric was learned from.
     #[serde(default = "one")]
     pub optimism: f64,
+    /// By what the metric is expected to change the squared error of all rows, where it was learned from some of many.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub expected: Option<f64>,
 }
 
 fn one() -> f64 {
