@@ -1,11 +1,11 @@
 //! Comparing candidates by exact leave-one-out, and the choice that fits of many rows begin with: on some of the rows.
 
 use super::candidates::{Candidate, candidates};
-use super::draw::draw;
+use super::draw::{draw, shuffled};
 use super::fit::{FitOptions, Solution, solve};
 use super::frame::Frame;
 use super::invalid;
-use super::metric::{Metric, MetricChoice, MetricReport, SOME_ROWS, Task, learn};
+use super::metric::{GAIN, JUDGED_ROWS, Metric, MetricChoice, MetricReport, SOME_ROWS, Task, expected, learn};
 use super::preprocess::{Encoding, Preprocess};
 use super::report::Tried;
 use super::target::Target;
