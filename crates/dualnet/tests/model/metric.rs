@@ -72,22 +72,27 @@ fn few_of_many_columns_are_found() {
     assert!(high - low > 1.0, "{values:?}");
 }
 
-/// Leave-one-out of a fit in a metric that has seen the rows left out is corrected by what cross-validation finds.
+/// Leave-one-out of a fit in a metric that has seen the rows left out is corrected by what cross-validation finds: of 20 columns most of what is
+/// too good with 150 rows; with 500 little is, and the correction errs to the safe side.
 #[test]
 fn errors_and_intervals_hold_for_new_rows() {
-    let (mut covered, mut quotient, mut raised) = (0.0, 0.0, 0.0);
-    for seed in 0..6 {
-        let (frame, target) = planted(150, 100 + seed);
-        let model = fit(&frame, &target, &options(MetricChoice::Full), &one()).unwrap();
-        let (new, truth) = planted(600, 200 + seed);
-        let (metrics, coverage) = model.evaluate(&new, &truth, &one()).unwrap();
-        covered += coverage.unwrap() / 6.0;
-        quotient += (metrics.rmse.unwrap() / model.report().loo.as_ref().unwrap().rmse.unwrap()).ln() / 6.0;
-        raised += model.report().metric.as_ref().unwrap().optimism.sqrt().ln() / 6.0;
+    for (n, least, most) in [(150, 0.8, 0.2), (500, 0.88, 0.12)] {
+        let (mut covered, mut quotient, mut raised) = (0.0, 0.0, 0.0);
+        for seed in 0..6 {
+            let (frame, target) = planted(n, 100 + seed);
+            let model = fit(&frame, &target, &options(MetricChoice::Full), &one()).unwrap();
+            let (new, truth) = planted(600, 200 + seed);
+            let (metrics, coverage) = model.evaluate(&new, &truth, &one()).unwrap();
+            covered += coverage.unwrap() / 6.0;
+            quotient += (metrics.rmse.unwrap() / model.report().loo.as_ref().unwrap().rmse.unwrap()).ln() / 6.0;
+            raised += model.report().metric.as_ref().unwrap().optimism.sqrt().ln() / 6.0;
+        }
+        // Logarithms of the error on new rows over that of leave-one-out, with the correction and without.
+        let without = quotient + raised;
+        println!("{n} rows: covered {covered:.3}, {quotient:.3} of {without:.3} left");
+        assert!(covered > least && covered < 0.95, "{n} rows: covered {covered}");
+        assert!(quotient.abs() < most && (n > 150 || without > 0.4), "{n} rows: {quotient} of {without} left");
     }
-    eprintln!("covered {covered}, log of test over leave-one-out {quotient}, without correction {}", quotient + raised);
-    assert!((0.87..0.94).contains(&covered), "{covered}");
-    assert!(quotient.abs() < 0.08 && quotient + raised > 0.08, "{quotient} {raised}");
 }
 
 #[test]
