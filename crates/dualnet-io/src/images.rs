@@ -22,8 +22,8 @@ pub struct ColourImage {
 ///
 /// ```
 /// let folder = tempfile::tempdir()?;
-/// let error = dualnet_io::images::read(folder.path(), 1 << 20).unwrap_err();
-/// assert!(error.to_string().contains("at least one image"));
+/// let Err(error) = dualnet_io::images::read(folder.path(), 1 << 20) else { panic!("images in an empty folder") };
+/// assert!(error.to_string().contains("at least one image"), "{error}");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
