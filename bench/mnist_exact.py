@@ -3,7 +3,7 @@
     scripts/fetch-data mnist fashion-mnist && cargo build --release
     bench/.venv/bin/python bench/mnist_exact.py [--sets mnist fashion-mnist] [--rows 60000] [--svm-rows 60000] [--out FILE]
 
-`dualnet fit DATA --net fc-relu-3 --kernel ntk --method pcg --memory 12G`: one command, from reading the files to the predictions of the 10,000
+`dualnet fit DATA --net fc-relu-3 --kernel ntk --method pcg --metric none --memory 12G`: one command, from reading the files to the predictions of the 10,000
 test images. The rivals get the pixels divided by 255, and the same rows: SVC with gamma "scale" and C = 10, and HistGradientBoosting as it comes.
 Their seconds are those of fit and test alone, each in a process of its own. With --rows below 60,000 the first rows are taken; the table says how many each
 method saw. SVC has one thread and takes the time of all the others together; --svm-rows gives it fewer.
@@ -37,7 +37,7 @@ def arguments():
 
 def ours(name, rows, options):
     data = program.DATA / "fetched" / name
-    command = ["fit", data, "--net", "fc-relu-3", "--kernel", "ntk", "--method", "pcg", "--memory", options.memory]
+    command = ["fit", data, "--net", "fc-relu-3", "--kernel", "ntk", "--method", "pcg", "--metric", "none", "--memory", options.memory]
     with tempfile.TemporaryDirectory() as folder:
         if rows < 60_000:
             import numpy as np
