@@ -126,7 +126,7 @@ impl Config {
             hidden,
             heads,
             widths: json.widths(layers, width)?,
-            ranks: json.each_layer(RANKS, layers, 0)?.unwrap_or_else(|| vec![0; layers]),
+            ranks: json.ranks(layers)?,
             activation: json.activation(name("hidden_act", "activation"))?,
             eps: if distil { 1e-12 } else { json.eps()? },
             vocabulary: json.size("vocab_size")?,
@@ -230,7 +230,7 @@ impl Keys {
             hidden,
             heads,
             widths: self.widths(layers, width)?,
-            ranks: self.each_layer(RANKS, layers, 0)?.unwrap_or_else(|| vec![0; layers]),
+            ranks: self.ranks(layers)?,
             activation: self.activation("hidden_act")?,
             eps: if self.map.contains_key("layer_norm_eps") { self.eps()? } else { default_eps },
             vocabulary: 0,
@@ -294,6 +294,11 @@ impl Keys {
             return Err(self.bad("the number of layers", "at most 1000", &layers.to_string()));
         }
         Ok(self.each_layer(WIDTHS, layers, 1)?.unwrap_or_else(|| vec![width; layers]))
+    }
+
+    /// 0: no product.
+    fn ranks(&self, layers: usize) -> Result<Vec<usize>> {
+        Ok(self.each_layer(RANKS, layers, 0)?.unwrap_or_else(|| vec![0; layers]))
     }
 
     /// An integer of `least` or more for each layer.

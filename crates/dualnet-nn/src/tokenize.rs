@@ -42,12 +42,14 @@ impl Tokens {
         self.texts.iter().map(Vec::len).sum()
     }
 
-    fn checked(self) -> Result<Self> {
-        if let Some(i) = self.texts.iter().position(Vec::is_empty) {
+    /// The texts that `parts` of what was encoded are; none may be empty.
+    fn of<'a>(encoded: &[Encoding], parts: impl Iterator<Item = &'a Encoding>) -> Result<Self> {
+        let texts: Vec<Vec<u32>> = parts.map(|e| e.get_ids().to_vec()).collect();
+        if let Some(i) = texts.iter().position(Vec::is_empty) {
             let hint = "this tokenizer adds no tokens of its own: leave empty texts out";
             return Err(Error::invalid(format!("text {}", i + 1), "at least one token", "none", hint));
         }
-        Ok(self)
+        Ok(Self { texts, cut: encoded.iter().filter(|e| !e.get_overflowing().is_empty()).count() })
     }
 }
 
@@ -105,8 +107,7 @@ impl Tokenizer {
     /// A text that the tokenizer cannot take apart.
     pub fn encode<S: AsRef<str> + Sync>(&self, texts: &[S], resources: &Resources) -> Result<Tokens> {
         let encoded = self.encodings(texts, resources)?;
-        let cut = encoded.iter().filter(|e| !e.get_overflowing().is_empty()).count();
-        Tokens { texts: encoded.iter().map(|e| e.get_ids().to_vec()).collect(), cut }.checked()
+        Tokens::of(&encoded, encoded.iter())
     }
 
     /// The same, but what is beyond the limit becomes texts of its own, each with the tokens that begin and end every text. `cut` counts the texts
@@ -116,9 +117,7 @@ impl Tokenizer {
     /// As [`Self::encode`].
     pub fn encode_whole<S: AsRef<str> + Sync>(&self, texts: &[S], resources: &Resources) -> Result<Tokens> {
         let encoded = self.encodings(texts, resources)?;
-        let cut = encoded.iter().filter(|e| !e.get_overflowing().is_empty()).count();
-        let parts = encoded.iter().flat_map(|e| std::iter::once(e).chain(e.get_overflowing()));
-        Tokens { texts: parts.map(|e| e.get_ids().to_vec()).collect(), cut }.checked()
+        Tokens::of(&encoded, encoded.iter().flat_map(|e| std::iter::once(e).chain(e.get_overflowing())))
     }
 
     fn encodings<S: AsRef<str> + Sync>(&self, texts: &[S], resources: &Resources) -> Result<Vec<Encoding>> {
