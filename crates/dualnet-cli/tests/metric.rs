@@ -55,18 +55,19 @@ fn the_plan_names_the_metric_and_little_time_leaves_it_out() {
     assert!(words.contains(", of which at most ") && words.contains(" for a metric"), "{words}");
     let none = place.json("fit p.csv --target y --method exact --metric none --dry-run");
     assert_eq!(none["metric"]["seconds_expected"], 0.0);
-    // Between what a fit takes with a metric and without one: the plans tell.
+    // Work is compared, not seconds: no two commands agree on those.
     place.put("big.csv", planted(2400));
-    let plan = |metric: &str| {
-        place.json(&format!("fit big.csv --target y --method exact --metric {metric} --dry-run"))["seconds_expected"]
-            .as_f64()
-            .unwrap()
-    };
-    let (with, without) = (plan("auto"), plan("none"));
+    let plan = |metric: &str| place.json(&format!("fit big.csv --target y --method exact {metric} --dry-run"));
+    let flops = |metric: &str| plan(metric)["flops"].as_f64().unwrap();
+    let (with, without) = (flops("--metric auto"), flops("--metric none"));
     assert!(with > 2.0 * without, "{with} {without}");
-    let time = (with * without).sqrt();
-    let plan = place.json(&format!("fit big.csv --target y --method exact --time {time}s --dry-run"));
-    assert_eq!(plan["metric"]["choice"], "none");
+    assert_eq!(plan("--time 1h")["metric"]["choice"], "auto");
+    // Between too little for any fit and enough for all lies the time for a fit without a metric.
+    let without = (0..40).map(|power| 0.001 * 1.4_f64.powi(power)).any(|time| {
+        let run = place.run(&format!("fit big.csv --target y --method exact --time {time}s --dry-run --json"));
+        run.code == 0 && serde_json::from_str::<serde_json::Value>(&run.out).unwrap()["metric"]["choice"] == "none"
+    });
+    assert!(without);
 }
 
 #[test]

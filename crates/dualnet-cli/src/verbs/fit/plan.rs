@@ -19,7 +19,9 @@ impl Fit {
         let (rows, columns, outputs) = shape;
         let limit = self.common.memory();
         let MethodPlan { bytes, flops, .. } = method.plan(shape, limit)?;
-        let seconds = flops / store::flops_per_second(self.common.resources()?)?;
+        // Measured once: two measurements on a busy machine need not agree, and parts must stay below the whole.
+        let speed = store::flops_per_second(self.common.resources()?)?;
+        let seconds = flops / speed;
         let mut search = String::new();
         let (mut value, what) = match method {
             Method::Exact(options) => {
@@ -28,7 +30,7 @@ impl Fit {
                     1 => "one candidate".to_string(),
                     n => format!("{n} candidates compared on {}", output::count(plan.compared_rows, "row")),
                 };
-                let metric = plan.metric_flops / store::flops_per_second(self.common.resources()?)?;
+                let metric = plan.metric_flops / speed;
                 let mut value = json!(plan);
                 value["metric"] = json!({"choice": options.metric, "seconds_expected": metric});
                 if plan.metric_flops > 0.0 {
