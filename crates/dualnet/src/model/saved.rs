@@ -7,7 +7,7 @@ use super::features::{FeaturePrecision, Features, TowerDescription};
 use super::fitted::{Model, Solution};
 use super::images::ImageModel;
 use super::invalid;
-use super::metric::{Metric, MetricKind};
+use super::metric::Metric;
 use super::outputs::Outputs;
 use super::preprocess::Preprocess;
 use super::report::Report;
@@ -162,11 +162,11 @@ fn metric(width: usize, tensors: &mut Vec<Tensor>) -> Result<Option<Metric>> {
         None => None,
         Some(1) => {
             let values = take(tensors, METRIC, &[Some(width)])?;
-            Some(Metric::from_values(MetricKind::Diagonal, values))
+            Some(Metric::diagonal(values.into_vec()))
         }
         Some(_) => {
             let values = take(tensors, METRIC, &[Some(width), Some(width)])?;
-            Some(Metric::from_values(MetricKind::Full, values))
+            Some(Metric::full(values))
         }
     })
 }

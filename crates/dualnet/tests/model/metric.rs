@@ -42,23 +42,26 @@ fn r2(model: &Model, (frame, target): &(Frame, Target)) -> f64 {
 fn few_of_many_columns_are_found() {
     let (train, test) = (planted(300, 1), planted(200, 2));
     let with = |metric| fit(&train.0, &train.1, &options(metric), &one()).unwrap();
-    let [none, auto, full, diagonal] =
-        [MetricChoice::None, MetricChoice::Auto, MetricChoice::Full, MetricChoice::Diagonal].map(with);
-    let scores = [&none, &auto, &full, &diagonal].map(|model| r2(model, &test));
+    let [none, auto, full, diagonal, sharp] =
+        [MetricChoice::None, MetricChoice::Auto, MetricChoice::Full, MetricChoice::Diagonal, MetricChoice::Sharp]
+            .map(with);
+    let scores = [&none, &auto, &full, &diagonal, &sharp].map(|model| r2(model, &test));
     assert!(scores[0] < 0.3 && scores[1..].iter().all(|s| *s > 0.65), "{scores:?}");
     assert_eq!(none.report().metric, None);
     let report = auto.report().metric.as_ref().unwrap();
     assert!(report.kind.is_some() && report.steps > 0 && report.gate_rows == 300);
     // No step after one that did not help.
     let errors = |kind| report.tried.iter().filter(move |t| t.kind == kind).map(|t| t.mse).collect::<Vec<_>>();
-    for found in [errors(MetricKind::Full), errors(MetricKind::Diagonal)] {
+    for found in [errors(MetricKind::Full), errors(MetricKind::Diagonal), errors(MetricKind::Sharp)] {
         let last = found.len() - 1;
         assert!(
             found[..last].windows(2).all(|w| w[1] < w[0]) && (last == 2 || last == 0 || found[last] >= found[last - 1])
         );
     }
-    let kinds = [&full, &diagonal].map(|model| model.report().metric.as_ref().unwrap().kind);
-    assert_eq!(kinds, [Some(MetricKind::Full), Some(MetricKind::Diagonal)]);
+    let kinds = [&full, &diagonal, &sharp].map(|model| model.report().metric.as_ref().unwrap().kind);
+    assert_eq!(kinds, [Some(MetricKind::Full), Some(MetricKind::Diagonal), Some(MetricKind::Sharp)]);
+    // Eight of the ten columns are noise, and the sharp shape takes them away.
+    assert!(scores[4] > scores[3], "{scores:?}");
 
     let found = auto.explain(&train.0, &one()).unwrap();
     let first: Vec<&str> = found.importances.iter().take(2).map(|i| i.input.as_str()).collect();
@@ -98,7 +101,7 @@ fn errors_and_intervals_hold_for_new_rows() {
 #[test]
 fn the_metric_is_saved_and_has_the_same_bits_for_any_number_of_threads() {
     let (frame, target) = planted(120, 3);
-    for metric in [MetricChoice::Full, MetricChoice::Diagonal] {
+    for metric in [MetricChoice::Full, MetricChoice::Diagonal, MetricChoice::Sharp] {
         let with = |threads| fit(&frame, &target, &options(metric), &Resources::new(threads).unwrap()).unwrap();
         let (model, other) = (with(1), with(3));
         let parts = model.to_parts().unwrap();
@@ -126,7 +129,7 @@ fn the_metric_is_saved_and_has_the_same_bits_for_any_number_of_threads() {
 #[test]
 fn gradients_of_models_agree_with_differences() {
     let (frame, target) = planted(120, 4);
-    for metric in [MetricChoice::None, MetricChoice::Full, MetricChoice::Diagonal] {
+    for metric in [MetricChoice::None, MetricChoice::Full, MetricChoice::Diagonal, MetricChoice::Sharp] {
         let model = fit(&frame, &target, &options(metric), &one()).unwrap();
         let some = frame.select(&[5, 60]);
         let gradients = model.gradients(&some, &one()).unwrap();

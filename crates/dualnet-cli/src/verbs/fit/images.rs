@@ -91,7 +91,7 @@ impl Fit {
             _ if self.job.is_some() && by_features => {
                 refuse("--job", "an exact kernel to keep", &method, "leave it out: features of images are not kept")
             }
-            _ if matches!(self.metric, MetricOption::Full | MetricOption::Diagonal) => {
+            _ if !matches!(self.metric, MetricOption::Auto | MetricOption::None) => {
                 self.refuse_metric("a net on images")
             }
             _ if self.report.is_some() => {

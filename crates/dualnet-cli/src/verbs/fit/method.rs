@@ -83,14 +83,13 @@ impl Fit {
 
     /// Refuses a metric that was asked for by name, where there is no kernel of a net on rows to learn it for.
     pub(super) fn refuse_metric(&self, of: &str) -> Result<()> {
-        match self.metric {
-            MetricOption::Auto | MetricOption::None => Ok(()),
-            MetricOption::Full | MetricOption::Diagonal => {
-                let expected = format!("auto or none for {of}");
-                let found = if self.metric == MetricOption::Full { "full" } else { "diagonal" };
-                Err(Error::argument("--metric", &expected, found, "leave it out"))
-            }
-        }
+        let found = match self.metric {
+            MetricOption::Auto | MetricOption::None => return Ok(()),
+            MetricOption::Full => "full",
+            MetricOption::Diagonal => "diagonal",
+            MetricOption::Sharp => "sharp",
+        };
+        Err(Error::argument("--metric", &format!("auto or none for {of}"), found, "leave it out"))
     }
 
     /// Refuses options of other methods.
@@ -211,7 +210,7 @@ impl Fit {
 fn with_and_without_metric(methods: Vec<Method>) -> Vec<Method> {
     let both = |method: Method| match method.metric() {
         MetricChoice::Auto => vec![method.clone(), method.with_metric(MetricChoice::None)],
-        MetricChoice::None | MetricChoice::Full | MetricChoice::Diagonal => vec![method],
+        _ => vec![method],
     };
     methods.into_iter().flat_map(both).collect()
 }

@@ -160,6 +160,7 @@ enum MetricOption {
     None,
     Full,
     Diagonal,
+    Sharp,
 }
 
 impl From<MetricOption> for MetricChoice {
@@ -169,6 +170,7 @@ impl From<MetricOption> for MetricChoice {
             MetricOption::None => MetricChoice::None,
             MetricOption::Full => MetricChoice::Full,
             MetricOption::Diagonal => MetricChoice::Diagonal,
+            MetricOption::Sharp => MetricChoice::Sharp,
         }
     }
 }

@@ -62,7 +62,7 @@ pub(super) fn gate(task: &Task<'_>, kinds: &[MetricKind], resources: &Resources)
     }
     resources.progress.update("judging metrics", all as u64, all as u64);
     let mse_without = without.new / count;
-    // Of equals the first: fewer steps, and full before diagonal.
+    // Of equals the first: fewer steps, and full before diagonal and sharp.
     let best = tried.iter().min_by(|(a, _), (b, _)| a.mse.total_cmp(&b.mse));
     let needed = if task.options.metric == MetricChoice::Auto { GAIN * mse_without } else { f64::INFINITY };
     let best = best.filter(|(best, _)| best.mse < needed);

@@ -58,12 +58,13 @@ pub(super) fn next_metric(
             let g = before.map_or(Ok(g.clone()), |metric| metric.pull_back(&g))?;
             Metric::from_outer_product(g.as_ref(), resources)
         }
-        MetricKind::Diagonal => {
+        MetricKind::Diagonal | MetricKind::Sharp => {
+            let power = if kind == MetricKind::Sharp { 1.0 } else { 0.5 };
             let mut squares = gradient.squares(z, resources)?;
             if let Some(metric) = before {
                 metric.pull_back_squares(&mut squares);
             }
-            Ok(Metric::from_squares(&squares))
+            Ok(Metric::from_squares(&squares, power))
         }
     }
 }

@@ -1,6 +1,5 @@
 //! A metric as what it does to inputs: x becomes M^(1/2) x.
 
-use super::MetricKind;
 use crate::error::{Error, Result};
 use crate::linalg::{Mat, MatMut, MatRef, Update, eigh, gemm_nn, in_range};
 use crate::resources::Resources;
@@ -14,7 +13,7 @@ const ROWS: usize = 128;
 /// use dualnet::model::Metric;
 /// use dualnet::Mat;
 /// // The second input moves the function four times as much: its scale doubles against the first, sqrt(16)^(1/2).
-/// let metric = Metric::from_squares(&[1.0, 16.0]).unwrap();
+/// let metric = Metric::from_squares(&[1.0, 16.0], 0.5).unwrap();
 /// let x = metric.apply(Mat::from_vec(1, 2, vec![1.0, 1.0])?)?;
 /// assert!((x[(0, 1)] / x[(0, 0)] - 2.0).abs() < 1e-15);
 /// assert!((x[(0, 0)].powi(2) + x[(0, 1)].powi(2) - 2.0).abs() < 1e-15);
@@ -47,21 +46,13 @@ impl Metric {
         Ok(Some(Self(Root::Full(in_range(root, "a metric")?))))
     }
 
-    /// The diagonal metric of the diagonal of G: M = diag(sqrt G_jj) d / sum_j sqrt G_jj. `None` for G = 0.
-    pub fn from_squares(squares: &[f64]) -> Option<Self> {
-        let roots: Vec<f64> = squares.iter().map(|v| v.max(0.0).sqrt()).collect();
+    /// The diagonal metric of the diagonal of G: M = diag(G_jj^p) d / sum_j G_jj^p with p = `power`. `None` for G = 0.
+    pub fn from_squares(squares: &[f64], power: f64) -> Option<Self> {
+        let roots: Vec<f64> = squares.iter().map(|v| v.max(0.0).powf(power)).collect();
         let trace: f64 = roots.iter().sum();
         let usable = trace > 0.0 && trace.is_finite();
         let scale = |r: &f64| (r / trace * roots.len() as f64).sqrt();
         usable.then(|| Self(Root::Diagonal(roots.iter().map(scale).collect())))
-    }
-
-    /// Full or diagonal.
-    pub fn kind(&self) -> MetricKind {
-        match self.0 {
-            Root::Full(_) => MetricKind::Full,
-            Root::Diagonal(_) => MetricKind::Diagonal,
-        }
     }
 
     /// Columns of the inputs.
@@ -130,11 +121,13 @@ impl Metric {
         }
     }
 
-    /// From [`Self::values`]: one row is diagonal.
-    pub(in crate::model) fn from_values(kind: MetricKind, values: Mat<f64>) -> Self {
-        match kind {
-            MetricKind::Full => Self(Root::Full(values)),
-            MetricKind::Diagonal => Self(Root::Diagonal(values.into_vec())),
-        }
+    /// From [`Self::values`] of a full metric.
+    pub(in crate::model) fn full(values: Mat<f64>) -> Self {
+        Self(Root::Full(values))
+    }
+
+    /// Likewise of one that has a number for each input.
+    pub(in crate::model) fn diagonal(values: Vec<f64>) -> Self {
+        Self(Root::Diagonal(values))
     }
 }
