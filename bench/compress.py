@@ -12,7 +12,7 @@
 - agree: largest difference between our embeddings and those of transformers on 100 sentences (MiniLM, MPNet), and for a
   compressed folder loaded in transformers.
 - speed: 32 texts of 128 tokens at a time through `dualnet embed`, PyTorch and ONNX Runtime (f32 and dynamic int8), MiniLM and an encoder of
-  the shape of BERT-base, one thread and two, in turn, medians of three.
+  the shape of BERT-base, one thread and two, in turn, medians of five; operations a second beside those of a large product.
 - int8: bytes, cosine to the original in f32, and seconds of the original and of m = 384 in ONNX Runtime, f32 and dynamic int8.
 """
 
@@ -309,6 +309,25 @@ def batches(count):
     return [texts[i] for i in whole], [ids[i : i + 32] for i in range(0, len(ids), 32)]
 
 
+def flops(config, length):
+    """Operations for a token of a text of that length: two for each weight, four d for each token that it attends to."""
+    d, m = config.hidden_size, config.intermediate_size
+    return config.num_hidden_layers * (2 * (4 * d * d + 2 * d * m) + 4 * d * length)
+
+
+def peak():
+    """Operations a nanosecond of f32 products of 2,048 x 2,048, the best of five."""
+    import torch
+
+    a = torch.randn(2048, 2048)
+    seconds = []
+    for _ in range(5):
+        start = perf_counter()
+        a @ a
+        seconds.append(perf_counter() - start)
+    return 2 * 2048**3 / min(seconds) / 1e9
+
+
 def speed(options, scratch):
     """Seconds for the same texts: ours (tokenization included), PyTorch's, ONNX Runtime's."""
     import torch
@@ -319,7 +338,7 @@ def speed(options, scratch):
     small = scratch / "small"
     (scratch / "A.txt").write_text("\n".join(calibration("A")[:3000]), encoding="utf-8")
     dualnet("compress", DATA / "minilm", "--texts", scratch / "A.txt", "--hidden", 384, "--steps", "none", "-o", small)
-    for name, folder, count in (("minilm", DATA / "minilm", 512), ("m=384", small, 512), ("bert", scratch / "bert", 96)):
+    for name, folder, count in (("minilm", DATA / "minilm", 160), ("m=384", small, 160), ("bert", scratch / "bert", 40)):
         texts, ids = batches(count)
         model = AutoModel.from_pretrained(folder).eval()
         files = export(folder, scratch / f"{name}.onnx")
@@ -327,7 +346,7 @@ def speed(options, scratch):
             torch.set_num_threads(threads)
             float32, int8 = (session(file, threads) for file in files)
             times = {"dualnet": [], "PyTorch": [], "ONNX Runtime": [], "ONNX Runtime int8": []}
-            for _ in range(3):
+            for _ in range(5):
                 said = embed(folder, texts, scratch, "--threads", threads, "--max-tokens", 128)[1]
                 times["dualnet"].append(said["seconds"])
                 start = perf_counter()
@@ -340,10 +359,12 @@ def speed(options, scratch):
                     for part in ids:
                         run(part)
                     times[key].append(perf_counter() - start)
-            row = {"model": name, "threads": threads, "texts": len(texts)} | {k: median(v) for k, v in times.items()}
-            row["ratio to PyTorch"] = row["dualnet"] / row["PyTorch"]
-            parameters = dualnet("embed", folder, "--texts", scratch / "texts.txt", "-o", scratch / "o.npy")
-            row["tokens"] = parameters["tokens"]
+            row = {"model": name, "threads": threads, "tokens": ids[0].shape[1] * len(texts)}
+            row |= {k: median(v) for k, v in times.items()}
+            row["ratio to PyTorch"] = median(a / b for a, b in zip(times["dualnet"], times["PyTorch"]))
+            row["ratio to ONNX Runtime"] = median(a / b for a, b in zip(times["dualnet"], times["ONNX Runtime"]))
+            row["GFLOP/s"] = flops(model.config, ids[0].shape[1]) * row["tokens"] / row["dualnet"] / 1e9
+            row["GFLOP/s of a product in PyTorch"] = peak()
             print(json.dumps(row), flush=True)
             rows.append(row)
     return rows

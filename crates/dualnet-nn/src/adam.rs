@@ -1,6 +1,5 @@
-//! Adam (Kingma and Ba 2015) on the parameters of feed-forward nets, and its rates.
+//! Adam (Kingma and Ba 2015), and its rates.
 
-use crate::ffn::{Ffn, FfnGradient};
 use std::f64::consts::PI;
 
 /// Added to the roots of second moments.
@@ -26,7 +25,7 @@ impl Rate {
     }
 }
 
-/// The moments of the parameters of some nets.
+/// The moments of some parameters.
 #[derive(Debug)]
 pub(crate) struct Adam {
     rate: Rate,
@@ -41,8 +40,12 @@ impl Adam {
         Self { rate, betas, taken: 0, moments: Vec::new() }
     }
 
-    /// One step of all `nets` along `gradients`, in the same order each time.
-    pub(crate) fn step<'a>(&mut self, nets: impl Iterator<Item = &'a mut Ffn>, gradients: &[FfnGradient]) {
+    /// One step of all tensors along their gradients; the same tensors in the same order each time.
+    pub(crate) fn step<'a>(
+        &mut self,
+        tensors: impl Iterator<Item = &'a mut [f32]>,
+        gradients: impl Iterator<Item = &'a [f32]>,
+    ) {
         let rate = self.rate.at(self.taken);
         self.taken += 1;
         let (b1, b2) = (self.betas.0 as f32, self.betas.1 as f32);
@@ -50,20 +53,16 @@ impl Adam {
         // The moments begin at zero; these undo it.
         let size = (rate / (1.0 - self.betas.0.powi(power))) as f32;
         let second = (1.0 / (1.0 - self.betas.1.powi(power))) as f32;
-        let mut index = 0;
-        for (net, gradient) in nets.zip(gradients) {
-            for (values, gradient) in net.tensors_mut().zip(gradient.tensors()) {
-                if self.moments.len() == index {
-                    self.moments.push((vec![0.0; values.len()], vec![0.0; values.len()]));
-                }
-                let (first_moments, second_moments) = &mut self.moments[index];
-                let moments = first_moments.iter_mut().zip(second_moments);
-                for ((x, g), (m, v)) in values.iter_mut().zip(gradient).zip(moments) {
-                    *m = b1 * *m + (1.0 - b1) * g;
-                    *v = b2 * *v + (1.0 - b2) * g * g;
-                    *x -= size * *m / ((*v * second).sqrt() + EPS);
-                }
-                index += 1;
+        for (index, (values, gradient)) in tensors.zip(gradients).enumerate() {
+            if self.moments.len() == index {
+                self.moments.push((vec![0.0; values.len()], vec![0.0; values.len()]));
+            }
+            let (first_moments, second_moments) = &mut self.moments[index];
+            let moments = first_moments.iter_mut().zip(second_moments);
+            for ((x, g), (m, v)) in values.iter_mut().zip(gradient).zip(moments) {
+                *m = b1 * *m + (1.0 - b1) * g;
+                *v = b2 * *v + (1.0 - b2) * g * g;
+                *x -= size * *m / ((*v * second).sqrt() + EPS);
             }
         }
     }
@@ -72,8 +71,6 @@ impl Adam {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Activation, Linear};
-    use dualnet::Mat;
 
     #[test]
     fn rates_rise_and_fall() {
@@ -85,11 +82,9 @@ mod tests {
     /// The first step of Adam is the rate in the direction of the gradient's sign, whatever its size.
     #[test]
     fn the_first_step_has_the_size_of_the_rate() {
-        let linear = |x: f32| Linear { weight: Mat::from_fn(1, 1, |_, _| x), inner: None, bias: vec![x] };
-        let mut net = Ffn { up: linear(1.0), activation: Activation::Relu, down: linear(1.0) };
+        let mut values = [vec![1.0, 1.0], vec![1.0]];
         let mut adam = Adam::new(Rate { peak: 0.25, warm_up: 0, steps: 10, end: 0.0 }, (0.9, 0.99));
-        adam.step(std::iter::once(&mut net), &[FfnGradient { up: linear(1e-3), down: linear(-40.0) }]);
-        let values: Vec<f32> = net.tensors_mut().map(|t| t[0]).collect();
-        assert!(values.iter().zip([0.75, 0.75, 1.25, 1.25]).all(|(a, b)| (a - b).abs() < 1e-4), "{values:?}");
+        adam.step(values.iter_mut().map(Vec::as_mut_slice), [&[1e-3, -40.0][..], &[7.0]].into_iter());
+        assert!(values.concat().iter().zip([0.75, 1.25, 0.75]).all(|(a, b)| (a - b).abs() < 1e-4), "{values:?}");
     }
 }

@@ -4,8 +4,8 @@ use crate::attention::Attention;
 use crate::batch::{Batch, Content};
 use crate::config::{Config, Family, ImageConfig};
 use crate::error::{Error, Result};
-use crate::ffn::{Ffn, FfnGradient};
-use crate::layer::{Layer, NormOrder, Normed, Trace, normalised};
+use crate::ffn::Ffn;
+use crate::layer::{Layer, LayerGradient, NormOrder, Normed, Trace, normalised};
 use crate::linear::Linear;
 use crate::names::{self, Part};
 use crate::norm::LayerNorm;
@@ -180,7 +180,7 @@ impl Encoder {
             if i < lowest {
                 x = layer.forward(&x, batch, bias, resources)?;
             } else {
-                let (y, trace) = layer.trace(&x, batch, bias, resources)?;
+                let (y, trace) = layer.trace(x, batch, bias, resources)?;
                 layers.push(trace);
                 x = y;
             }
@@ -190,25 +190,27 @@ impl Encoder {
         Ok((x, Traces { layers, end: Some(end) }))
     }
 
-    /// The gradients by the feed-forward nets of the layers that were traced, first to last, from that by the last hidden states.
+    /// The gradients by the parameters (of feed-forward nets alone, or of `whole` layers) of the layers that were traced, first to last, from
+    /// that by the last hidden states.
     pub(crate) fn gradients(
         &self,
         traces: &Traces,
         mut gradient: Mat<f32>,
         batch: &Batch,
+        whole: bool,
         resources: &Resources,
-    ) -> Result<Vec<FfnGradient>> {
+    ) -> Result<Vec<LayerGradient>> {
         if let (Some(norm), Some(end)) = (&self.final_norm, &traces.end) {
             end.back(norm, &mut gradient, resources);
         }
         let traces = &traces.layers;
         let lowest = self.layers.len() - traces.len();
         let mut gradients = Vec::with_capacity(traces.len());
-        for (layer, trace) in self.layers[lowest..].iter().zip(traces).skip(1).rev() {
-            gradients.push(layer.back(trace, &mut gradient, batch, self.relative.as_ref(), resources)?);
-        }
-        if let (Some(layer), Some(trace)) = (self.layers.get(lowest), traces.first()) {
-            gradients.push(layer.back_to_ffn(trace, gradient, resources)?);
+        for (i, (layer, trace)) in self.layers[lowest..].iter().zip(traces).enumerate().rev() {
+            gradients.push(match (i, whole) {
+                (0, false) => layer.back_to_ffn(trace, std::mem::take(&mut gradient), resources)?,
+                _ => layer.back(trace, &mut gradient, batch, self.relative.as_ref(), whole, resources)?,
+            });
         }
         gradients.reverse();
         Ok(gradients)

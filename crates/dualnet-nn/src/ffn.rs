@@ -1,9 +1,9 @@
 //! The feed-forward net of a layer: W2 phi(W1 x + b1) + b2.
 
-use crate::TILE;
 use crate::activation::Activation;
 use crate::error::{Error, Result};
 use crate::linear::Linear;
+use crate::task_rows;
 use dualnet::linalg::Update;
 use dualnet::simd::Isa;
 use dualnet::{Mat, Resources};
@@ -55,13 +55,15 @@ impl Ffn {
     /// `phi(X W1^T + b1)` of whole tiles of rows.
     pub(crate) fn hidden(&self, x: &Mat<f32>, resources: &Resources) -> Result<Mat<f32>> {
         let mut act = Mat::zeros(x.rows(), self.width());
-        let (m, d) = (TILE * self.width(), TILE * self.up.inputs());
+        let rows = task_rows(x.rows(), resources);
+        let (m, d) = (rows * self.width(), rows * self.up.inputs());
         resources
             .install(|| {
                 let tiles = act.as_mut_slice().par_chunks_mut(m).zip(x.as_slice().par_chunks(d));
                 tiles.try_for_each_init(
                     || vec![0.0; m],
                     |pre, (act, x)| {
+                        let pre = &mut pre[..act.len()];
                         self.up.tile(x, pre)?;
                         self.activation.apply(pre, act, resources.isa);
                         Ok(())
@@ -74,13 +76,18 @@ impl Ffn {
     /// `base + phi(X W1^T + b1) W2^T + b2` of whole tiles of rows.
     pub(crate) fn residual(&self, x: &Mat<f32>, base: &Mat<f32>, resources: &Resources) -> Result<Mat<f32>> {
         let mut z = Mat::zeros(x.rows(), x.cols());
-        let (m, d) = (TILE * self.width(), TILE * x.cols());
+        let rows = task_rows(x.rows(), resources);
+        let (m, d) = (rows * self.width(), rows * x.cols());
+        let cols = x.cols();
         resources
             .install(|| {
                 let tiles = z.as_mut_slice().par_chunks_mut(d).zip(x.as_slice().par_chunks(d));
                 tiles.zip(base.as_slice().par_chunks(d)).try_for_each_init(
-                    || (vec![0.0; m], vec![0.0; m]),
-                    |(pre, act), ((z, x), base)| self.tile(x, base, [pre, act], z, resources.isa),
+                    || [vec![0.0; m], vec![0.0; m]],
+                    |slots, ((z, x), base)| {
+                        let used = x.len() / cols * self.width();
+                        self.tile(x, base, slots.each_mut().map(|slot| &mut slot[..used]), z, resources.isa)
+                    },
                 )
             })
             .map(|()| z)
@@ -90,7 +97,8 @@ impl Ffn {
     pub(crate) fn traced(&self, x: &Mat<f32>, base: &Mat<f32>, resources: &Resources) -> Result<[Mat<f32>; 3]> {
         let (rows, width) = (x.rows(), self.width());
         let [mut pre, mut act, mut z] = [width, width, x.cols()].map(|cols| Mat::zeros(rows, cols));
-        let (m, d) = (TILE * width, TILE * x.cols());
+        let each = task_rows(rows, resources);
+        let (m, d) = (each * width, each * x.cols());
         resources.install(|| {
             let hidden = pre.as_mut_slice().par_chunks_mut(m).zip(act.as_mut_slice().par_chunks_mut(m));
             let outer = z.as_mut_slice().par_chunks_mut(d).zip(x.as_slice().par_chunks(d));
@@ -111,7 +119,8 @@ impl Ffn {
         resources: &Resources,
     ) -> Result<FfnGradient> {
         let mut dpre = Mat::zeros(pre.rows(), pre.cols());
-        let (m, d) = (TILE * self.width(), TILE * x.cols());
+        let rows = task_rows(x.rows(), resources);
+        let (m, d) = (rows * self.width(), rows * x.cols());
         resources.install(|| {
             let tiles = dpre.as_mut_slice().par_chunks_mut(m).zip(dz.as_slice().par_chunks(d));
             tiles.zip(pre.as_slice().par_chunks(m)).try_for_each(|((dpre, dz), pre)| {

@@ -1,12 +1,13 @@
 //! A layer: attention and feed-forward net, each with a residual sum and a layer norm, after the sum or before the part.
 
-use crate::TILE;
 use crate::attention::Attention;
 use crate::batch::Batch;
 use crate::error::Result;
 use crate::ffn::{Ffn, FfnGradient};
+use crate::linear::Linear;
 use crate::norm::LayerNorm;
 use crate::relative::RelativeBias;
+use crate::task_rows;
 use dualnet::simd::Isa;
 use dualnet::{Mat, Resources};
 use rayon::prelude::*;
@@ -38,9 +39,13 @@ pub struct Layer {
 /// What a layer computes on the way and its gradients need; all with a row for each token.
 #[derive(Debug)]
 pub(crate) struct Trace {
+    /// What the layer got.
+    x: Mat<f32>,
     /// What attention got, where layers normalise before.
     entry: Option<Normed>,
     qkv: Mat<f32>,
+    /// What the heads gave.
+    context: Mat<f32>,
     /// The sum after attention, normalised, and 1 over its deviation.
     normed: Mat<f32>,
     scale: Vec<f32>,
@@ -51,6 +56,24 @@ pub(crate) struct Trace {
     /// Likewise of the sum after the net. Where layers normalise before: the sum after attention as it is, and nothing.
     out_normed: Mat<f32>,
     out_scale: Vec<f32>,
+}
+
+/// The gradient of a loss by the parameters of a layer, in their shapes.
+#[derive(Debug)]
+pub(crate) struct LayerGradient {
+    ffn: FfnGradient,
+    /// By both maps of attention, if they were asked for.
+    attention: Option<[Linear; 2]>,
+    /// By both norms, the one nearer to the output first, if they were asked for.
+    norms: Vec<LayerNorm>,
+}
+
+impl LayerGradient {
+    /// In the order of [`Layer::tensors_mut`].
+    pub(crate) fn tensors(&self) -> impl Iterator<Item = &[f32]> {
+        let norms = self.norms.iter().flat_map(|norm| [norm.gamma.as_slice(), &norm.beta]);
+        self.ffn.tensors().chain(self.attention.iter().flatten().flat_map(Linear::tensors)).chain(norms)
+    }
 }
 
 /// Rows that went through a norm.
@@ -77,7 +100,7 @@ impl Attended {
     }
 }
 
-/// The parts of one tile.
+/// The parts of some rows.
 struct Slots<'a> {
     normed: &'a mut [f32],
     scale: &'a mut [f32],
@@ -100,12 +123,16 @@ impl Layer {
         let (_, qkv) = self.enter(x, resources)?;
         let context = self.attention.context(&qkv, batch, bias, resources)?;
         let mut y = Mat::zeros(x.rows(), x.cols());
-        let (d, m) = (TILE * x.cols(), TILE * self.ffn.width());
-        let room = || [d, TILE, d, m, m, d, TILE].map(|length| vec![0.0f32; length]);
+        let (cols, m) = (x.cols(), self.ffn.width());
+        let widths = [cols, 1, cols, m, m, cols, 1];
+        let rows = task_rows(x.rows(), resources);
+        let (d, room) = (rows * cols, || widths.map(|width| vec![0.0f32; rows * width]));
         resources.install(|| {
             let tiles = y.as_mut_slice().par_chunks_mut(d).zip(x.as_slice().par_chunks(d));
             tiles.zip(context.as_slice().par_chunks(d)).try_for_each_init(room, |room, ((y, x), context)| {
-                let [normed, scale, x0, pre, act, out_normed, out_scale] = room;
+                let mut used = widths.iter().map(|width| x.len() / cols * width);
+                let [normed, scale, x0, pre, act, out_normed, out_scale] =
+                    room.each_mut().map(|slot| &mut slot[..used.next().unwrap_or(0)]);
                 let slots = Slots { normed, scale, x0, pre, act, out_normed, out_scale };
                 self.tile(x, context, slots, y, resources.isa)
             })
@@ -116,18 +143,20 @@ impl Layer {
     /// The same, with what the gradients need.
     pub(crate) fn trace(
         &self,
-        x: &Mat<f32>,
+        x: Mat<f32>,
         batch: &Batch,
         bias: Option<&RelativeBias>,
         resources: &Resources,
     ) -> Result<(Mat<f32>, Trace)> {
-        let (entry, qkv) = self.enter(x, resources)?;
+        let (entry, qkv) = self.enter(&x, resources)?;
         let context = self.attention.context(&qkv, batch, bias, resources)?;
         let (rows, cols, width) = (x.rows(), x.cols(), self.ffn.width());
         let mut y = Mat::zeros(rows, cols);
         let mut trace = Trace {
+            x,
             entry,
             qkv,
+            context,
             normed: Mat::zeros(rows, cols),
             scale: vec![0.0; rows],
             x0: Mat::zeros(rows, cols),
@@ -136,12 +165,13 @@ impl Layer {
             out_normed: Mat::zeros(rows, cols),
             out_scale: vec![0.0; rows],
         };
-        let (d, m) = (TILE * cols, TILE * width);
+        let each = task_rows(rows, resources);
+        let (d, m) = (each * cols, each * width);
         resources.install(|| {
-            let outer = y.as_mut_slice().par_chunks_mut(d).zip(x.as_slice().par_chunks(d));
-            let outer = outer.zip(context.as_slice().par_chunks(d));
-            let first = trace.normed.as_mut_slice().par_chunks_mut(d).zip(trace.scale.par_chunks_mut(TILE));
-            let second = trace.out_normed.as_mut_slice().par_chunks_mut(d).zip(trace.out_scale.par_chunks_mut(TILE));
+            let outer = y.as_mut_slice().par_chunks_mut(d).zip(trace.x.as_slice().par_chunks(d));
+            let outer = outer.zip(trace.context.as_slice().par_chunks(d));
+            let first = trace.normed.as_mut_slice().par_chunks_mut(d).zip(trace.scale.par_chunks_mut(each));
+            let second = trace.out_normed.as_mut_slice().par_chunks_mut(d).zip(trace.out_scale.par_chunks_mut(each));
             let hidden = trace.pre.as_mut_slice().par_chunks_mut(m).zip(trace.act.as_mut_slice().par_chunks_mut(m));
             let inner = first.zip(second).zip(hidden).zip(trace.x0.as_mut_slice().par_chunks_mut(d));
             outer.zip(inner).try_for_each(|(((y, x), context), ((((normed, scale), second), (pre, act)), x0))| {
@@ -182,40 +212,66 @@ impl Layer {
         Ok((entry, qkv))
     }
 
-    /// The gradient by the feed-forward net, and, in place of `gradient`, from that by the output to that by the input.
+    /// The gradient by the parameters, of the feed-forward net alone or of the `whole` layer, and, in place of `gradient`, from that by the output to
+    /// that by the input.
     pub(crate) fn back(
         &self,
         trace: &Trace,
         gradient: &mut Mat<f32>,
         batch: &Batch,
         bias: Option<&RelativeBias>,
+        whole: bool,
         resources: &Resources,
-    ) -> Result<FfnGradient> {
+    ) -> Result<LayerGradient> {
+        let mut norms = Vec::new();
+        let mut by_norm = |normed: &Mat<f32>, gradient: &Mat<f32>| {
+            if whole {
+                norms.push(LayerNorm::gradient(normed, gradient));
+            }
+        };
+        let (ffn, dqkv);
         match self.order {
             NormOrder::After => {
+                by_norm(&trace.out_normed, gradient);
                 norm_back(&self.ffn_norm, &trace.out_normed, &trace.out_scale, gradient, resources);
                 let dz = gradient.clone();
-                let ffn = self.ffn.back(&trace.x0, &trace.pre, &trace.act, &dz, Some(gradient), resources)?;
+                ffn = self.ffn.back(&trace.x0, &trace.pre, &trace.act, &dz, Some(gradient), resources)?;
+                by_norm(&trace.normed, gradient);
                 norm_back(&self.attention_norm, &trace.normed, &trace.scale, gradient, resources);
-                let dqkv = self.attention_back(trace, gradient, batch, bias, resources)?;
-                self.attention.qkv.add_back(&dqkv, gradient, resources)?;
-                Ok(ffn)
+                dqkv = self.attention_back(trace, gradient, batch, bias, resources)?;
             }
             NormOrder::Before => {
                 let mut inner = Mat::zeros(gradient.rows(), gradient.cols());
-                let ffn = self.ffn.back(&trace.x0, &trace.pre, &trace.act, gradient, Some(&mut inner), resources)?;
+                ffn = self.ffn.back(&trace.x0, &trace.pre, &trace.act, gradient, Some(&mut inner), resources)?;
+                by_norm(&trace.normed, &inner);
                 norm_back(&self.ffn_norm, &trace.normed, &trace.scale, &mut inner, resources);
                 add(gradient, &inner);
-                let dqkv = self.attention_back(trace, gradient, batch, bias, resources)?;
-                let mut inner = Mat::zeros(gradient.rows(), gradient.cols());
-                self.attention.qkv.add_back(&dqkv, &mut inner, resources)?;
-                if let Some(entry) = &trace.entry {
-                    entry.back(&self.attention_norm, &mut inner, resources);
-                }
-                add(gradient, &inner);
-                Ok(ffn)
+                dqkv = self.attention_back(trace, gradient, batch, bias, resources)?;
             }
         }
+        let out = match whole {
+            true => Some(self.attention.out.gradient(&trace.context, gradient, resources)?),
+            false => None,
+        };
+        let entry = match &trace.entry {
+            None => {
+                self.attention.qkv.add_back(&dqkv, gradient, resources)?;
+                &trace.x
+            }
+            Some(entry) => {
+                let mut inner = Mat::zeros(gradient.rows(), gradient.cols());
+                self.attention.qkv.add_back(&dqkv, &mut inner, resources)?;
+                by_norm(&entry.normed, &inner);
+                entry.back(&self.attention_norm, &mut inner, resources);
+                add(gradient, &inner);
+                &entry.y
+            }
+        };
+        let attention = match out {
+            Some(out) => Some([self.attention.qkv.gradient(entry, &dqkv, resources)?, out]),
+            None => None,
+        };
+        Ok(LayerGradient { ffn, attention, norms })
     }
 
     /// The gradient by queries, keys and values from that by the sum after attention.
@@ -238,11 +294,22 @@ impl Layer {
         trace: &Trace,
         mut gradient: Mat<f32>,
         resources: &Resources,
-    ) -> Result<FfnGradient> {
+    ) -> Result<LayerGradient> {
         if self.order == NormOrder::After {
             norm_back(&self.ffn_norm, &trace.out_normed, &trace.out_scale, &mut gradient, resources);
         }
-        self.ffn.back(&trace.x0, &trace.pre, &trace.act, &gradient, None, resources)
+        let ffn = self.ffn.back(&trace.x0, &trace.pre, &trace.act, &gradient, None, resources)?;
+        Ok(LayerGradient { ffn, attention: None, norms: Vec::new() })
+    }
+
+    /// The parameters, tensor by tensor, of the feed-forward net alone or of the `whole` layer.
+    pub(crate) fn tensors_mut(&mut self, whole: bool) -> impl Iterator<Item = &mut [f32]> {
+        let maps = [&mut self.attention.qkv, &mut self.attention.out];
+        // In the order in which gradients come: from the output on.
+        let norms = [&mut self.ffn_norm, &mut self.attention_norm];
+        let norms = norms.into_iter().flat_map(|norm| [norm.gamma.as_mut_slice(), &mut norm.beta]);
+        let rest = maps.into_iter().flat_map(Linear::tensors_mut).chain(norms);
+        self.ffn.tensors_mut().chain(rest.take(if whole { usize::MAX } else { 0 }))
     }
 
     /// Up to the feed-forward net, for each token.
@@ -256,7 +323,7 @@ impl Layer {
         let (_, qkv) = self.enter(x, resources)?;
         let context = self.attention.context(&qkv, batch, bias, resources)?;
         let mut sum = Mat::zeros(x.rows(), x.cols());
-        let d = TILE * x.cols();
+        let d = task_rows(x.rows(), resources) * x.cols();
         resources.install(|| {
             let tiles = sum.as_mut_slice().par_chunks_mut(d).zip(x.as_slice().par_chunks(d));
             let tiles = tiles.zip(context.as_slice().par_chunks(d));
@@ -283,10 +350,11 @@ impl Layer {
 /// Whole tiles of rows through a norm.
 pub(crate) fn normalised(norm: &LayerNorm, mut x: Mat<f32>, resources: &Resources) -> Normed {
     let (mut y, mut scale) = (Mat::zeros(x.rows(), x.cols()), vec![0.0; x.rows()]);
-    let d = TILE * x.cols();
+    let rows = task_rows(x.rows(), resources);
+    let d = rows * x.cols();
     resources.install(|| {
         let tiles = y.as_mut_slice().par_chunks_mut(d).zip(x.as_mut_slice().par_chunks_mut(d));
-        tiles.zip(scale.par_chunks_mut(TILE)).for_each(|((y, x), scale)| norm.rows(x, scale, y, resources.isa));
+        tiles.zip(scale.par_chunks_mut(rows)).for_each(|((y, x), scale)| norm.rows(x, scale, y, resources.isa));
     });
     Normed { normed: x, scale, y }
 }
@@ -308,10 +376,11 @@ fn add(to: &mut Mat<f32>, from: &Mat<f32>) {
 }
 
 fn norm_back(norm: &LayerNorm, normed: &Mat<f32>, scale: &[f32], gradient: &mut Mat<f32>, resources: &Resources) {
-    let d = TILE * gradient.cols();
+    let rows = task_rows(gradient.rows(), resources);
+    let d = rows * gradient.cols();
     resources.install(|| {
         let tiles = gradient.as_mut_slice().par_chunks_mut(d).zip(normed.as_slice().par_chunks(d));
-        tiles.zip(scale.par_chunks(TILE)).for_each(|((gradient, normed), scale)| {
+        tiles.zip(scale.par_chunks(rows)).for_each(|((gradient, normed), scale)| {
             norm.back(normed, scale, gradient, resources.isa);
         });
     });

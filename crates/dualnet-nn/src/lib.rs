@@ -52,5 +52,16 @@ pub use tokenize::{TOKENIZER, Tokenizer, Tokens};
 pub use vision::VisionEmbedder;
 pub use weights::{INDEX, SINGLE, Weights};
 
-/// Tokens that are computed together. Products always have this many rows, since a library may round otherwise for another shape.
+use dualnet::Resources;
+
+/// Matrices of tokens have a multiple of so many rows, and products too: the library of products may round otherwise for rows that do not fill its
+/// registers.
 pub(crate) const TILE: usize = 128;
+
+/// Most rows that one task computes. A product packs its weights for each task: with 128 rows that is 10 % of its time.
+const MOST_ROWS: usize = 1024;
+
+/// How many of `rows` one task computes: whole tiles, so few that each thread has some. The bits do not depend on it (`tests/encoder.rs`).
+pub(crate) fn task_rows(rows: usize, resources: &Resources) -> usize {
+    rows.div_ceil(resources.threads()).next_multiple_of(TILE).clamp(TILE, MOST_ROWS)
+}

@@ -1,7 +1,7 @@
 //! Linear maps: y = W x + b for each row, W as it is or as a product of two.
 
-use crate::TILE;
 use crate::error::{Error, Result};
+use crate::task_rows;
 use dualnet::linalg::{MatMut, MatRef, Update, gemm_nn, gemm_nn_parallel, gemm_nt, gemm_nt_parallel, gemm_tn_parallel};
 use dualnet::{Mat, Resources};
 use rayon::prelude::*;
@@ -63,13 +63,13 @@ impl Linear {
         self.weight.as_slice().len() + inner + self.bias.len()
     }
 
-    /// `y = x W^T + b` of one tile.
+    /// `y = x W^T + b` of some rows.
     pub(crate) fn tile(&self, x: &[f32], y: &mut [f32]) -> Result<()> {
         y.chunks_exact_mut(self.outputs()).for_each(|row| row.copy_from_slice(&self.bias));
         self.add_product(x, y)
     }
 
-    /// `y = r + b + x W^T` of one tile.
+    /// `y = r + b + x W^T` of some rows.
     pub(crate) fn tile_onto(&self, r: &[f32], x: &[f32], y: &mut [f32]) -> Result<()> {
         let width = self.outputs();
         for (row, r) in y.chunks_exact_mut(width).zip(r.chunks_exact(width)) {
@@ -92,7 +92,7 @@ impl Linear {
         Ok(gemm_nt(y, Update::Add, 1.0, between.as_ref(), self.weight.as_ref())?)
     }
 
-    /// `dx = update + dy W` of one tile: the gradient by the input.
+    /// `dx = update + dy W` of some rows: the gradient by the input.
     pub(crate) fn tile_back(&self, update: Update, dy: &[f32], dx: &mut [f32]) -> Result<()> {
         let (n, m) = (self.inputs(), self.outputs());
         let rows = dy.len() / m;
@@ -134,19 +134,21 @@ impl Linear {
         [self.weight.as_mut_slice(), &mut self.bias].into_iter().chain(inner)
     }
 
-    /// `dX += dY W`, tile by tile on all threads.
+    /// `dX += dY W`, block by block on all threads.
     pub(crate) fn add_back(&self, dy: &Mat<f32>, dx: &mut Mat<f32>, resources: &Resources) -> Result<()> {
-        let (n, m) = (TILE * self.inputs(), TILE * self.outputs());
+        let rows = task_rows(dx.rows(), resources);
+        let (n, m) = (rows * self.inputs(), rows * self.outputs());
         resources.install(|| {
             let tiles = dx.as_mut_slice().par_chunks_mut(n).zip(dy.as_slice().par_chunks(m));
             tiles.try_for_each(|(dx, dy)| self.tile_back(Update::Add, dy, dx))
         })
     }
 
-    /// `X W^T + b`, tile by tile on all threads. X has whole tiles of rows.
+    /// `X W^T + b`, block by block on all threads. X has whole tiles of rows.
     pub(crate) fn apply(&self, x: &Mat<f32>, resources: &Resources) -> Result<Mat<f32>> {
         let mut y = Mat::zeros(x.rows(), self.outputs());
-        let (n, m) = (TILE * self.inputs(), TILE * self.outputs());
+        let rows = task_rows(x.rows(), resources);
+        let (n, m) = (rows * self.inputs(), rows * self.outputs());
         resources.install(|| {
             let tiles = y.as_mut_slice().par_chunks_mut(m).zip(x.as_slice().par_chunks(n));
             tiles.try_for_each(|(y, x)| self.tile(x, y))
@@ -166,9 +168,36 @@ fn column_sums(a: &Mat<f32>) -> Vec<f32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::TILE;
 
     fn wave(rows: usize, cols: usize, k: f32) -> Mat<f32> {
         Mat::from_fn(rows, cols, |i, j| (k * (i * cols + j) as f32).sin())
+    }
+
+    /// Rows get the same bits in blocks of any number of tiles, in the sizes of pretrained encoders and others.
+    #[test]
+    fn bits_do_not_depend_on_how_many_rows_a_task_has() -> Result<()> {
+        for (m, n) in [(1152, 384), (384, 1536), (768, 3072), (100, 77), (8, 384), (3, 5)] {
+            let map = Linear::new(wave(m, n, 0.7), vec![0.5; m])?;
+            let x = wave(6 * TILE, n, 1.3);
+            let apply = |tiles: usize, forward: bool| -> Result<Vec<f32>> {
+                let (each, other) = if forward { (n, m) } else { (m, n) };
+                let x = if forward { x.clone() } else { wave(6 * TILE, m, 1.3) };
+                let mut y = vec![0.0; 6 * TILE * other];
+                let blocks = y.chunks_mut(tiles * TILE * other).zip(x.as_slice().chunks(tiles * TILE * each));
+                for (y, x) in blocks {
+                    if forward { map.tile(x, y)? } else { map.tile_back(Update::Replace, x, y)? }
+                }
+                Ok(y)
+            };
+            for forward in [true, false] {
+                let one = apply(1, forward)?;
+                for tiles in 2..=6 {
+                    assert!(one == apply(tiles, forward)?, "{m} x {n}, blocks of {tiles} tiles");
+                }
+            }
+        }
+        Ok(())
     }
 
     /// A product acts, and sends gradients back, as the matrix multiplied out; its own gradients are differences.

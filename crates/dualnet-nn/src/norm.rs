@@ -1,6 +1,7 @@
 //! Layer norm: gamma (x - mean) / sqrt(variance + eps) + beta, over each row.
 
 use crate::error::{Error, Result};
+use dualnet::Mat;
 use dualnet::simd::{Isa, Kernel, Vector};
 
 /// Sums run in this many chains, so that they can be vectors and do not depend on the instruction set.
@@ -32,6 +33,19 @@ impl LayerNorm {
     /// Of the rows `x`: the normalised rows before gamma and beta stay in `x`, 1 / sqrt(variance + eps) goes to `scale`, the result to `y`.
     pub(crate) fn rows(&self, x: &mut [f32], scale: &mut [f32], y: &mut [f32], isa: Isa) {
         isa.run(Forward { norm: self, x, scale, y });
+    }
+
+    /// The gradient by gamma and beta from that by the output; `normed` is what [`Self::rows`] left of the rows.
+    pub(crate) fn gradient(normed: &Mat<f32>, gradient: &Mat<f32>) -> Self {
+        let d = normed.cols();
+        let (mut gamma, mut beta) = (vec![0.0; d], vec![0.0; d]);
+        for (x, g) in normed.as_slice().chunks_exact(d).zip(gradient.as_slice().chunks_exact(d)) {
+            for (((gamma, beta), x), g) in gamma.iter_mut().zip(&mut beta).zip(x).zip(g) {
+                *gamma += x * g;
+                *beta += g;
+            }
+        }
+        Self { gamma, beta, eps: 0.0 }
     }
 
     /// The gradient by the input from that by the output, in place; `x` and `scale` as [`Self::rows`] left them.

@@ -15,6 +15,7 @@ const PLAIN: Options = Options {
     size: Size::Hidden(12),
     layers: Layers::All,
     steps: Steps { local: 0, distill: 0 },
+    whole: false,
     tokens: 4096,
 };
 
@@ -50,6 +51,8 @@ fn refits_beat_pruning_and_steps_beat_refits() {
     assert!(first.error_local.unwrap() < 0.9 * first.error_fit, "{first:?}");
     let (fit, distilled) = (stepped.fit, stepped.distilled.unwrap());
     assert!(fit.hidden_error < neurons.fit.hidden_error && distilled.hidden_error < fit.hidden_error, "{stepped:?}");
+    let whole = run("bert", &Options { whole: true, ..steps }, 2).unwrap().report.distilled.unwrap();
+    assert!(whole.hidden_error < distilled.hidden_error, "{whole:?} {distilled:?}");
     assert_eq!((first.hidden, first.flops), ([28, 12], [4 * 28 * 20, 4 * 12 * 20]));
 }
 
@@ -68,9 +71,11 @@ fn saved(name: &str, options: &Options, to: &Path) -> Compressed {
 #[test]
 fn folders_load_again_in_every_family() {
     let outer = tempfile::tempdir().unwrap();
-    for name in FAMILIES {
-        let to = outer.path().join(name);
-        let compressed = saved(name, &Options { steps: Steps { local: 2, distill: 2 }, ..PLAIN }, &to);
+    for (name, whole) in FAMILIES.into_iter().flat_map(|name| [(name, false), (name, true)]) {
+        let to = outer.path().join(format!("{name}-{whole}"));
+        let compressed = saved(name, &Options { steps: Steps { local: 2, distill: 2 }, whole, ..PLAIN }, &to);
+        let qkv = |encoder: &Encoder| encoder.layers[1].attention.qkv.clone();
+        assert_eq!(qkv(&compressed.encoder) != qkv(&Encoder::load(&tiny(name)).unwrap().0), whole);
         let (encoder, config) = Encoder::load(&to).unwrap();
         assert_eq!(encoder, compressed.encoder, "{name}");
         assert_eq!(config.widths, [12, 12]);
@@ -78,8 +83,8 @@ fn folders_load_again_in_every_family() {
         let error = save(&tiny(name), &to, &compressed, Method::Neurons).unwrap_err().to_string();
         assert!(error.contains("a name that is free"), "{error}");
     }
-    // Nothing but the four folders: no temporary ones.
-    assert_eq!(std::fs::read_dir(outer.path()).unwrap().count(), 4);
+    // Nothing but two folders of each family: no temporary ones.
+    assert_eq!(std::fs::read_dir(outer.path()).unwrap().count(), 2 * FAMILIES.len());
 }
 
 #[test]

@@ -65,8 +65,14 @@ fn smaller_encoders_of_images_load_again() {
         let inputs = embedder.inputs(noise(120, 12));
         let original = Teacher { encoder: &embedder.encoder, pooling: embedder.pooling };
         let steps = Steps { local: 40, distill: 30 };
-        let options =
-            Options { method: Method::Neurons, size: Size::Hidden(12), layers: Layers::All, steps, tokens: 4096 };
+        let options = Options {
+            method: Method::Neurons,
+            size: Size::Hidden(12),
+            layers: Layers::All,
+            steps,
+            whole: true,
+            tokens: 4096,
+        };
         let run = |threads| compress(&original, &inputs, &options, &Resources::new(threads).unwrap()).unwrap();
         let compressed = run(2);
         assert_eq!(compressed.encoder, run(1).encoder, "{name}");

@@ -6,7 +6,7 @@ use crate::verbs::embed;
 use crate::{output, texts};
 use clap::{Args, ValueEnum};
 use dualnet::Resources;
-use dualnet_nn::compress::{self, Compressed, Layers, Method, Options, Quality, Report, Size, Steps, Teacher};
+use dualnet_nn::compress::{self, Compressed, Layers, Method, Options, Quality, Report, Size, Steps, TOKENS, Teacher};
 use dualnet_nn::{Encoder, Inputs, Pooling, VisionEmbedder};
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -21,7 +21,7 @@ use std::time::Instant;
 /// Methods: neurons: those of the original whose refit loses least, their output weights solved for. prune: the strongest neurons,
 /// without a refit. svd: matrices of low rank, of the same bytes (a format of our own). relu: random features in place of neurons, solved likewise. drop-layers: whole layers are left out; --ratio says how many stay.
 ///
-/// Cost, on two cores and a MiniLM (6 layers, 384): some tens of seconds without steps, one to three minutes with both.
+/// Cost, on two cores and a MiniLM (6 layers, 384): one minute without steps, three with both.
 #[derive(Args)]
 pub struct Compress {
     /// The folder of the encoder (BERT, MiniLM, RoBERTa, MPNet, DistilBERT; ViT, DeiT, DINOv2)
@@ -55,9 +55,12 @@ pub struct Compress {
     /// Steps by gradients after the fit: on each layer by itself, on all together; or none
     #[arg(long, value_name = "local,distill|none", value_delimiter = ',', default_value = "local,distill")]
     steps: Vec<StepOption>,
-    /// Most tokens that layers are fitted on
-    #[arg(long, value_name = "N", default_value_t = 65_536)]
-    tokens: usize,
+    /// Most tokens that layers are fitted on; default: 20480, or 98304 where no distillation follows
+    #[arg(long, value_name = "N")]
+    tokens: Option<usize>,
+    /// What distillation changes
+    #[arg(long, value_name = "WHAT", default_value = "nets")]
+    learn: LearnOption,
     /// Steps of distillation, each of about 1,024 tokens
     #[arg(long, value_name = "N", default_value_t = Steps::DISTILL)]
     distill_steps: usize,
@@ -81,6 +84,14 @@ enum MethodOption {
     Svd,
     Relu,
     DropLayers,
+}
+
+#[derive(Clone, Copy, ValueEnum, PartialEq)]
+enum LearnOption {
+    /// The feed-forward nets
+    Nets,
+    /// Attention and norms of the changed layers too: a little better at the same number of steps, each of them half as long again
+    Layers,
 }
 
 #[derive(Clone, Copy, ValueEnum, PartialEq)]
@@ -156,7 +167,8 @@ impl Compress {
                 _ => Layers::All,
             },
             steps: Steps { local, distill: asked(StepOption::Distill, self.distill_steps) },
-            tokens: self.tokens,
+            whole: self.learn == LearnOption::Layers,
+            tokens: self.tokens.unwrap_or(TOKENS[usize::from(self.steps.contains(&StepOption::Distill))]),
         })
     }
 

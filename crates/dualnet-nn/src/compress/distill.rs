@@ -1,4 +1,4 @@
-//! Steps of Adam on all replaced nets together, towards the last hidden states and the embeddings of the original.
+//! Steps of Adam on all changed layers together, towards the last hidden states and the embeddings of the original.
 
 use super::{Method, Plan, Teacher};
 use crate::adam::{Adam, Rate};
@@ -15,13 +15,14 @@ const BETAS: (f64, f64) = (0.9, 0.999);
 /// The largest rate, the steps up to it, and the share of it at the end.
 const PEAK: (f64, usize, f64) = (8e-4, 20, 0.05);
 
-/// Takes `steps` steps, going through the texts as often as that needs.
+/// Takes `steps` steps on the nets of changed layers, or on these `whole` layers, going through the texts as often as that needs.
 pub(super) fn distill(
     original: &Teacher<'_>,
     encoder: &mut Encoder,
     plan: &Plan,
     inputs: &Inputs,
     steps: usize,
+    whole: bool,
     resources: &Resources,
 ) -> Result<()> {
     let layers = learning(encoder, plan);
@@ -37,14 +38,14 @@ pub(super) fn distill(
         let (own, traces) = encoder.trace(&batch, lowest, resources)?;
         encoder.check_finite(&own, &batch)?;
         let (_, gradient) = loss(&own, &target, &batch, original.pooling);
-        let gradients = encoder.gradients(&traces, gradient, &batch, resources)?;
-        let wanted: Vec<_> = (lowest..)
-            .zip(gradients)
-            .filter(|(layer, _)| layers.contains(layer))
-            .map(|(_, gradient)| gradient)
-            .collect();
-        let nets = encoder.layers.iter_mut().enumerate().filter(|(layer, _)| layers.contains(layer));
-        adam.step(nets.map(|(_, layer)| &mut layer.ffn), &wanted);
+        let gradients = encoder.gradients(&traces, gradient, &batch, whole, resources)?;
+        let learns = |layer: &usize| layers.contains(layer);
+        let gradients = (lowest..).zip(&gradients).filter(|(layer, _)| learns(layer));
+        let tensors = encoder.layers.iter_mut().enumerate().filter(|(layer, _)| learns(layer));
+        adam.step(
+            tensors.flat_map(|(_, layer)| layer.tensors_mut(whole)),
+            gradients.flat_map(|(_, gradient)| gradient.tensors()),
+        );
     }
     resources.progress.update("distillation", 1, 1);
     Ok(())
@@ -91,7 +92,6 @@ pub(super) fn loss(own: &Mat<f32>, target: &Mat<f32>, batch: &Batch, pooling: Po
 mod tests {
     use super::*;
     use crate::encoder::Embeddings;
-    use crate::ffn::Ffn;
     use crate::picture::{Filter, Processor, Resize};
     use dualnet::random::{Draws, Purpose};
     use std::path::Path;
@@ -115,23 +115,26 @@ mod tests {
         Ok(Batch::images(&pictures, 0..3, patches.patch, patches.prefix.rows()))
     }
 
-    /// Along random directions through the parameters of all nets: attention, norms, pooling and loss all take part.
+    /// Along random directions through the parameters of all layers, and of their nets alone: attention, norms, pooling and loss all take part.
     #[test]
     fn gradients_are_differences() -> Result<()> {
         let resources = Resources::new(2)?;
-        for (name, pooling, lowest) in [
-            ("bert", Pooling::Mean, 0),
-            ("mpnet", Pooling::Cls, 0),
-            ("roberta", Pooling::Mean, 1),
-            ("vit", Pooling::Cls, 0),
-            ("dinov2", Pooling::Mean, 1),
+        for (name, pooling, lowest, whole) in [
+            ("bert", Pooling::Mean, 0, false),
+            ("bert", Pooling::Mean, 0, true),
+            ("mpnet", Pooling::Cls, 0, true),
+            ("roberta", Pooling::Mean, 1, false),
+            ("roberta", Pooling::Mean, 1, true),
+            ("vit", Pooling::Cls, 0, false),
+            ("vit", Pooling::Cls, 0, true),
+            ("dinov2", Pooling::Mean, 1, true),
         ] {
             let original = tiny(name)?;
             let batch = inputs(&original)?;
             let target = original.forward(&batch, &resources)?;
             let mut draws = Draws::new(1, Purpose::PROBE, 0);
             let mut encoder = original.clone();
-            shift(&mut encoder, &direction(&original, 0, &mut draws), 0.05);
+            shift(&mut encoder, &direction(&original, (0, whole), &mut draws), (0, whole), 0.05);
             let (own, traces) = encoder.trace(&batch, lowest, &resources)?;
             assert_eq!(
                 own.as_slice(),
@@ -139,47 +142,45 @@ mod tests {
                 "one description, the same bits"
             );
             let (_, gradient) = loss(&own, &target, &batch, pooling);
-            let gradients = encoder.gradients(&traces, gradient, &batch, &resources)?;
+            let gradients = encoder.gradients(&traces, gradient, &batch, whole, &resources)?;
             for _ in 0..4 {
-                let along = direction(&encoder, lowest, &mut draws);
+                let along = direction(&encoder, (lowest, whole), &mut draws);
                 let expected: f64 = gradients
                     .iter()
                     .flat_map(|g| g.tensors())
-                    .zip(along.iter().skip(4 * lowest))
+                    .zip(&along)
                     .flat_map(|(g, a)| g.iter().zip(a))
                     .map(|(g, a)| f64::from(g * a))
                     .sum();
+                assert_eq!(gradients.iter().map(|g| g.tensors().count()).sum::<usize>(), along.len());
                 let at = |by: f32| -> Result<f64> {
                     let mut moved = encoder.clone();
-                    shift(&mut moved, &along, by);
+                    shift(&mut moved, &along, (lowest, whole), by);
                     Ok(loss(&moved.forward(&batch, &resources)?, &target, &batch, pooling).0)
                 };
                 let h = 2e-3;
                 let difference = (at(h)? - at(-h)?) / f64::from(2.0 * h);
                 assert!(
                     (difference - expected).abs() < 0.01 * expected.abs() + 2e-3,
-                    "{name}: {difference} {expected}"
+                    "{name}, whole {whole}: {difference} {expected}"
                 );
             }
         }
         Ok(())
     }
 
-    /// Normal numbers for each parameter of all nets, zero below layer `lowest`.
-    fn direction(encoder: &Encoder, lowest: usize, draws: &mut Draws) -> Vec<Vec<f32>> {
-        let mut all = Vec::new();
-        for (i, layer) in encoder.layers.iter().enumerate() {
-            let factor = if i < lowest { 0.0 } else { 1.0 };
-            for tensor in layer.ffn.clone().tensors_mut() {
-                all.push(tensor.iter().map(|_| factor * draws.normal() as f32).collect());
-            }
-        }
-        all
+    /// Normal numbers for each parameter from layer `lowest` on, of nets or whole layers.
+    fn direction(encoder: &Encoder, which: (usize, bool), draws: &mut Draws) -> Vec<Vec<f32>> {
+        let mut encoder = encoder.clone();
+        tensors(&mut encoder, which).map(|tensor| tensor.iter().map(|_| draws.normal() as f32).collect()).collect()
     }
 
-    fn shift(encoder: &mut Encoder, along: &[Vec<f32>], by: f32) {
-        let nets = encoder.layers.iter_mut().map(|layer| &mut layer.ffn);
-        for (tensor, along) in nets.flat_map(Ffn::tensors_mut).zip(along) {
+    fn tensors(encoder: &mut Encoder, (lowest, whole): (usize, bool)) -> impl Iterator<Item = &mut [f32]> {
+        encoder.layers[lowest..].iter_mut().flat_map(move |layer| layer.tensors_mut(whole))
+    }
+
+    fn shift(encoder: &mut Encoder, along: &[Vec<f32>], which: (usize, bool), by: f32) {
+        for (tensor, along) in tensors(encoder, which).zip(along) {
             tensor.iter_mut().zip(along).for_each(|(x, a)| *x += by * a);
         }
     }

@@ -53,7 +53,7 @@ pub(super) fn improve(
             row.iter_mut().zip(target).zip(&factors).for_each(|((g, z), factor)| *g = factor * (*g - z));
         }
         let gradient = net.back(&x, &pre, &act, &gradient, None, resources)?;
-        adam.step(std::iter::once(&mut *net), std::slice::from_ref(&gradient));
+        adam.step(net.tensors_mut(), gradient.tensors());
     }
     resources.progress.update("steps on this layer", 1, 1);
     Ok(())

@@ -85,8 +85,11 @@ impl Steps {
     /// Steps on each layer that served well on sentence encoders.
     pub const LOCAL: usize = 150;
     /// Likewise on all together.
-    pub const DISTILL: usize = 250;
+    pub const DISTILL: usize = 500;
 }
+
+/// Tokens to fit layers on that served well, if no distillation follows; and if it does, which makes up for fewer.
+pub const TOKENS: [usize; 2] = [98_304, 20_480];
 
 /// What to do.
 #[derive(Debug, Clone, PartialEq)]
@@ -99,6 +102,8 @@ pub struct Options {
     pub layers: Layers,
     /// Steps of Adam.
     pub steps: Steps,
+    /// Whether steps on all layers together change attention and norms too, and not the feed-forward nets alone.
+    pub whole: bool,
     /// Most tokens that layers are fitted on; distillation takes what it needs.
     pub tokens: usize,
 }
@@ -112,6 +117,8 @@ pub struct Compressed {
     pub report: Report,
     /// Which layers of the original it has, in order.
     pub kept: Vec<usize>,
+    /// Whether attention and norms of the changed layers are others than those of the original.
+    pub whole: bool,
 }
 
 /// The encoder that a smaller one is made of.
@@ -149,7 +156,7 @@ pub fn compress(
     let fit_quality = report::quality(original, &fitted.encoder, &apart, resources)?;
     let start = Instant::now();
     if options.steps.distill > 0 {
-        distill::distill(original, &mut fitted.encoder, &plan, &rest, options.steps.distill, resources)?;
+        distill::distill(original, &mut fitted.encoder, &plan, &rest, options.steps.distill, options.whole, resources)?;
     }
     let distilled = match options.steps.distill {
         0 => None,
@@ -166,7 +173,8 @@ pub fn compress(
         seconds_fit,
         seconds_distill: start.elapsed().as_secs_f64(),
     };
-    Ok(Compressed { encoder: fitted.encoder, report, kept: fitted.kept })
+    let whole = options.whole && options.steps.distill > 0;
+    Ok(Compressed { encoder: fitted.encoder, report, kept: fitted.kept, whole })
 }
 
 /// What the options mean for this encoder.

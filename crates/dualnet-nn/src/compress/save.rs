@@ -5,7 +5,7 @@ use crate::config::{CONFIG, Family, RANKS, WIDTHS, read_object};
 use crate::error::{Error, Result};
 use crate::names::{self, Part};
 use crate::weights::{INDEX, SINGLE, Weights};
-use crate::{Config, Ffn};
+use crate::{Attention, Config, Layer, Linear};
 use dualnet_io::folder::{Existing, write_folder};
 use dualnet_io::tensor_file::{self, Entry, TensorFile};
 use serde_json::{Map, Value, json};
@@ -102,21 +102,48 @@ fn replaced<'a>(config: &Config, weights: &Weights, compressed: &'a Compressed, 
         if !(changed || method == Method::DropLayers) {
             continue;
         }
-        let Ffn { up, down, .. } = &layer.ffn;
+        let name = |part| weights.full_name(&names::name(config.family, *old, part));
+        let mut add = |name: String, shape: &[usize], values: Cow<'a, [f32]>| {
+            tensors.insert(name, (shape.to_vec(), values));
+        };
+        let Layer { attention, attention_norm, ffn, ffn_norm, .. } = layer;
+        for (map, part) in [(&ffn.up, Part::Up), (&ffn.down, Part::Down)] {
+            if let Some(inner) = &map.inner {
+                add(names::inner(&name(part)), &[inner.rows(), inner.cols()], inner.as_slice().into());
+            }
+            add(format!("{}.bias", name(part)), &[map.outputs()], (&map.bias[..]).into());
+            add(
+                format!("{}.weight", name(part)),
+                &[map.weight.rows(), map.weight.cols()],
+                map.weight.as_slice().into(),
+            );
+        }
+        let [attention_scale, ffn_scale] = names::scales(*old).map(|scale| weights.full_name(&scale));
+        let d = attention.out.outputs();
         if config.family == Family::DinoV2 {
             // The factors are in the new map.
-            let [_, scale] = names::scales(*old);
-            tensors.insert(weights.full_name(&scale), (vec![down.outputs()], Cow::Owned(vec![1.0; down.outputs()])));
+            add(ffn_scale, &[d], vec![1.0; d].into());
         }
-        for (map, part) in [(up, Part::Up), (down, Part::Down)] {
-            let name = weights.full_name(&names::name(config.family, *old, part));
-            let shape = vec![map.weight.rows(), map.weight.cols()];
-            if let Some(inner) = &map.inner {
-                let shape = vec![inner.rows(), inner.cols()];
-                tensors.insert(names::inner(&name), (shape, Cow::Borrowed(inner.as_slice())));
-            }
-            tensors.insert(format!("{name}.bias"), (vec![map.outputs()], Cow::Borrowed(&map.bias[..])));
-            tensors.insert(format!("{name}.weight"), (shape, Cow::Borrowed(map.weight.as_slice())));
+        if !compressed.whole {
+            continue;
+        }
+        if config.family == Family::DinoV2 {
+            add(attention_scale, &[d], vec![1.0; d].into());
+        }
+        let Attention { qkv, out, .. } = attention;
+        let rows = |map: &'a Linear, from: usize| (&map.weight.as_slice()[from * d..][..d * d], &map.bias[from..][..d]);
+        let parts =
+            [(Part::Query, qkv, 0), (Part::Key, qkv, d), (Part::Value, qkv, 2 * d), (Part::AttentionOut, out, 0)];
+        for (part, map, from) in parts {
+            let (weight, bias) = rows(map, from);
+            add(format!("{}.weight", name(part)), &[d, d], weight.into());
+            add(format!("{}.bias", name(part)), &[d], bias.into());
+        }
+        for (norm, part) in [(attention_norm, Part::AttentionNorm), (ffn_norm, Part::OutputNorm)] {
+            let old = weights.has(&format!("{}.gamma", names::name(config.family, *old, part)));
+            let [gamma, beta] = if old { ["gamma", "beta"] } else { ["weight", "bias"] };
+            add(format!("{}.{gamma}", name(part)), &[d], (&norm.gamma[..]).into());
+            add(format!("{}.{beta}", name(part)), &[d], (&norm.beta[..]).into());
         }
     }
     tensors
