@@ -62,8 +62,10 @@ pub(super) fn gate(task: &Task<'_>, kinds: &[MetricKind], resources: &Resources)
     }
     resources.progress.update("judging metrics", all as u64, all as u64);
     let mse_without = without.new / count;
-    // Of equals the first: fewer steps, and full before diagonal and sharp.
-    let best = tried.iter().min_by(|(a, _), (b, _)| a.mse.total_cmp(&b.mse));
+    // Of equals the first: fewer steps, and full before diagonal. Sharp must lead by as much as any metric must over none: what is almost taken
+    // away cannot serve the fit to all rows, of which a fold has the smaller part.
+    let handicapped = |t: &MetricTried| if t.kind == MetricKind::Sharp { t.mse / GAIN } else { t.mse };
+    let best = tried.iter().min_by(|(a, _), (b, _)| handicapped(a).total_cmp(&handicapped(b)));
     let needed = if task.options.metric == MetricChoice::Auto { GAIN * mse_without } else { f64::INFINITY };
     let best = best.filter(|(best, _)| best.mse < needed);
     let report = MetricReport {
