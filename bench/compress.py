@@ -154,7 +154,7 @@ class Judge:
     def embed(self, model, names):
         """Embeddings of all texts in one call, by name."""
         texts = [t for name in names for t in self.texts[name]]
-        rows = embed(model, texts, self.scratch, "--max-tokens", CUT)[0]
+        rows, self.said = embed(model, texts, self.scratch, "--max-tokens", CUT)
         ends = np.cumsum([len(self.texts[name]) for name in names])
         return dict(zip(names, np.split(rows, ends[:-1])))
 
@@ -175,6 +175,7 @@ class Judge:
             "neighbours": neighbours(self.original[near], own[near]),
             "retrieval": float(np.mean(1 / ranks)),
             "films": float(classes.score(own["reviews"][2400:], self.signs[2400:])),
+            "tokens a second": self.said["tokens"] / self.said["seconds"],
         }
 
 
