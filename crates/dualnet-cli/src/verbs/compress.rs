@@ -21,7 +21,7 @@ use std::time::Instant;
 /// Methods: neurons: those of the original whose refit loses least, their output weights solved for. prune: the strongest neurons,
 /// without a refit. svd: matrices of low rank, of the same bytes (a format of our own). relu: random features in place of neurons, solved likewise. drop-layers: whole layers are left out; --ratio says how many stay.
 ///
-/// Cost, on two cores and a MiniLM (6 layers, 384): one minute without steps, three with both.
+/// Cost, on two cores and a MiniLM (6 layers, 384): one minute without steps, three to four with both.
 #[derive(Args)]
 pub struct Compress {
     /// The folder of the encoder (BERT, MiniLM, RoBERTa, MPNet, DistilBERT; ViT, DeiT, DINOv2)
@@ -90,7 +90,7 @@ enum MethodOption {
 enum LearnOption {
     /// The feed-forward nets
     Nets,
-    /// Attention and norms of the changed layers too: a little better at the same number of steps, each of them half as long again
+    /// Attention and norms of the changed layers too: a little better at the same number of steps, each of which takes a quarter longer
     Layers,
 }
 

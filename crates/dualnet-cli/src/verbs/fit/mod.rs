@@ -81,8 +81,8 @@ pub struct Fit {
     /// gradients; nystrom and features: by features of the kernel (of a bundled net: its own); auto: the first of these that --memory and --time allow
     #[arg(long, default_value = "auto")]
     method: MethodOption,
-    /// Learn which inputs matter: a metric on the inputs from the gradients of the fitted function, full (directions) or diagonal (one number an
-    /// input); auto: where 3-fold cross-validation finds that it lowers the error by more than 2 %, and where --time allows
+    /// Learn which inputs matter: a metric on the inputs from the gradients of the fitted function, full (directions), diagonal (one number an
+    /// input) or sharp (the same, inputs of little influence almost taken away); auto: where 3-fold cross-validation finds that it lowers the error by more than 2 %, and where --time allows
     #[arg(long, default_value = "auto")]
     metric: MetricOption,
     /// Time that the fit may be expected to take, such as 90s, 5m or 2h
