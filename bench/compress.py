@@ -17,7 +17,6 @@
 """
 
 import argparse
-import csv
 import json
 import random
 import subprocess
@@ -28,66 +27,11 @@ from statistics import median
 from time import perf_counter
 
 import numpy as np
+from encoder_texts import DATA, SETS, SOURCES, calibration, documents, passages, sentences, texts_of
 
 ROOT = Path(__file__).resolve().parent.parent
 BINARY = ROOT / "target" / "release" / "dualnet"
-DATA = ROOT / "data" / "fetched"
-SOURCES = {"films": "movieReview", "products": "amazonReview", "news": "nytEditorial", "tweets": "tweets"}
-TOPICS = {"newsgroups": ("20newsgroups-train", 1), "reuters": ("reuters-r8-train", 1), "books": ("book-excerpts", 1)}
-TOPICS |= {"dialogues": ("friends-transcripts", 5)}
-SETS = {"A": ("newsgroups", "films", "dialogues", "products"), "B": ("reuters", "books", "news", "tweets")}
 CUT = "48"
-PIECES = 46
-
-
-def sentences(source):
-    """The texts of a source, in the order of its file."""
-    stem = SOURCES[source]
-    name = f"{stem}_GroundTruth.txt" if stem == "tweets" else f"{stem}Snippets_GroundTruth.txt"
-    lines = (DATA / "sentences" / name).read_text(encoding="utf-8", errors="replace").splitlines()
-    return [" ".join(line.split("\t", 2)[2].split()) for line in lines if line.count("\t") >= 2]
-
-
-def documents(source):
-    """The texts of a table of topics; lines of dialogues joined by twenty."""
-    csv.field_size_limit(1 << 30)
-    name, column = TOPICS[source]
-    with open(DATA / "topics" / f"{name}.tab", encoding="utf-8", errors="replace", newline="") as file:
-        texts = [" ".join(row[column].split()) for row in csv.reader(file, delimiter="\t") if len(row) > column][3:]
-    if source == "dialogues":
-        texts = [" ".join(texts[i : i + 20]) for i in range(0, len(texts), 20)]
-    return texts
-
-
-def passages(texts, most=4):
-    """For each text its first whole passages."""
-    from tokenizers import Tokenizer
-
-    tokenizer = Tokenizer.from_file(str(DATA / "minilm" / "tokenizer.json"))
-    tokenizer.no_truncation()
-    result = []
-    for text in texts:
-        at = tokenizer.encode(text, add_special_tokens=False).offsets
-        firsts = range(0, min(len(at) - PIECES + 1, most * PIECES), PIECES)
-        result.append([text[at[i][0] : at[i + PIECES - 1][1]] for i in firsts])
-    return result
-
-
-def texts_of(source):
-    """Shuffled texts of a source, always the same."""
-    if source in SOURCES:
-        texts = sentences(source)
-    else:
-        texts = [p for some in passages(documents(source), 40 if source == "books" else 4) for p in some]
-    random.Random(0).shuffle(texts)
-    return texts
-
-
-def calibration(name):
-    """The texts of a set, its sources in equal parts as long as they last."""
-    texts = [t for source in SETS[name] for t in texts_of(source)[:6000]]
-    random.Random(1).shuffle(texts)
-    return texts
 
 
 def dualnet(*words):
@@ -154,7 +98,7 @@ class Judge:
     def embed(self, model, names):
         """Embeddings of all texts in one call, by name."""
         texts = [t for name in names for t in self.texts[name]]
-        rows, self.said = embed(model, texts, self.scratch, "--max-tokens", CUT)
+        rows = embed(model, texts, self.scratch, "--max-tokens", CUT)[0]
         ends = np.cumsum([len(self.texts[name]) for name in names])
         return dict(zip(names, np.split(rows, ends[:-1])))
 
@@ -175,7 +119,6 @@ class Judge:
             "neighbours": neighbours(self.original[near], own[near]),
             "retrieval": float(np.mean(1 / ranks)),
             "films": float(classes.score(own["reviews"][2400:], self.signs[2400:])),
-            "tokens a second": self.said["tokens"] / self.said["seconds"],
         }
 
 

@@ -320,16 +320,10 @@ impl Loader<'_> {
         Linear::new(weight, self.weights.vector(&format!("{name}.bias"), outputs)?)
     }
 
-    /// Old files call gamma and beta so, others weight and bias.
     fn norm(&self, name: &str) -> Result<LayerNorm> {
         let d = self.config.hidden;
-        let eps = self.config.eps;
-        let (gamma, beta) = (format!("{name}.gamma"), format!("{name}.beta"));
-        if self.weights.has(&gamma) {
-            return LayerNorm::new(self.weights.vector(&gamma, d)?, self.weights.vector(&beta, d)?, eps);
-        }
-        let (gamma, beta) = (format!("{name}.weight"), format!("{name}.bias"));
-        LayerNorm::new(self.weights.vector(&gamma, d)?, self.weights.vector(&beta, d)?, eps)
+        let [gamma, beta] = self.weights.norm_names(name);
+        LayerNorm::new(self.weights.vector(&gamma, d)?, self.weights.vector(&beta, d)?, self.config.eps)
     }
 }
 

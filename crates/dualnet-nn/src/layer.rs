@@ -2,7 +2,7 @@
 
 use crate::attention::Attention;
 use crate::batch::Batch;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::ffn::{Ffn, FfnGradient};
 use crate::linear::Linear;
 use crate::norm::LayerNorm;
@@ -126,13 +126,13 @@ impl Layer {
         let (cols, m) = (x.cols(), self.ffn.width());
         let widths = [cols, 1, cols, m, m, cols, 1];
         let rows = task_rows(x.rows(), resources);
-        let (d, room) = (rows * cols, || widths.map(|width| vec![0.0f32; rows * width]));
+        let (d, room) = (rows * cols, || widths.map(|width| (width, vec![0.0f32; rows * width])));
         resources.install(|| {
             let tiles = y.as_mut_slice().par_chunks_mut(d).zip(x.as_slice().par_chunks(d));
             tiles.zip(context.as_slice().par_chunks(d)).try_for_each_init(room, |room, ((y, x), context)| {
-                let mut used = widths.iter().map(|width| x.len() / cols * width);
+                let rows = x.len() / cols;
                 let [normed, scale, x0, pre, act, out_normed, out_scale] =
-                    room.each_mut().map(|slot| &mut slot[..used.next().unwrap_or(0)]);
+                    room.each_mut().map(|(width, slot)| &mut slot[..rows * *width]);
                 let slots = Slots { normed, scale, x0, pre, act, out_normed, out_scale };
                 self.tile(x, context, slots, y, resources.isa)
             })
@@ -249,10 +249,7 @@ impl Layer {
                 dqkv = self.attention_back(trace, gradient, batch, bias, resources)?;
             }
         }
-        let out = match whole {
-            true => Some(self.attention.out.gradient(&trace.context, gradient, resources)?),
-            false => None,
-        };
+        let out = whole.then(|| self.attention.out.gradient(&trace.context, gradient, resources)).transpose()?;
         let entry = match &trace.entry {
             None => {
                 self.attention.qkv.add_back(&dqkv, gradient, resources)?;
@@ -267,10 +264,8 @@ impl Layer {
                 &entry.y
             }
         };
-        let attention = match out {
-            Some(out) => Some([self.attention.qkv.gradient(entry, &dqkv, resources)?, out]),
-            None => None,
-        };
+        let qkv = |out| Ok::<_, Error>([self.attention.qkv.gradient(entry, &dqkv, resources)?, out]);
+        let attention = out.map(qkv).transpose()?;
         Ok(LayerGradient { ffn, attention, norms })
     }
 

@@ -61,7 +61,7 @@ pub(crate) const TILE: usize = 128;
 /// Most rows that one task computes. A product packs its weights for each task: with 128 rows that is 10 % of its time.
 const MOST_ROWS: usize = 1024;
 
-/// How many of `rows` one task computes: whole tiles, so few that each thread has some. The bits do not depend on it (`tests/encoder.rs`).
+/// How many of `rows` one task computes: whole tiles, so few that each thread has some. The bits do not depend on it (tests of `linear`).
 pub(crate) fn task_rows(rows: usize, resources: &Resources) -> usize {
     rows.div_ceil(resources.threads()).next_multiple_of(TILE).clamp(TILE, MOST_ROWS)
 }

@@ -80,6 +80,13 @@ impl Weights {
         self.places.contains_key(&self.full_name(name))
     }
 
+    /// The names of factors and summands of the norm called `norm`: old files call them gamma and beta, others weight and bias.
+    pub(crate) fn norm_names(&self, norm: &str) -> [String; 2] {
+        let old = self.has(&format!("{norm}.gamma"));
+        let ends = if old { ["gamma", "beta"] } else { ["weight", "bias"] };
+        ends.map(|end| format!("{norm}.{end}"))
+    }
+
     /// All tensors, by their full names, with their files, in the order of their names.
     pub fn all(&self) -> impl Iterator<Item = (&str, &TensorFile)> {
         self.places.iter().map(|(name, file)| (name.as_str(), &self.files[*file]))

@@ -6,7 +6,7 @@ use crate::verbs::embed;
 use crate::{output, texts};
 use clap::{Args, ValueEnum};
 use dualnet::Resources;
-use dualnet_nn::compress::{self, Compressed, Layers, Method, Options, Quality, Report, Size, Steps, TOKENS, Teacher};
+use dualnet_nn::compress::{self, Compressed, Layers, Method, Options, Quality, Report, Size, Steps, Teacher};
 use dualnet_nn::{Encoder, Inputs, Pooling, VisionEmbedder};
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -154,6 +154,7 @@ impl Compress {
         let method: Method = self.method.into();
         // Layers that stay as they are have nothing to learn by themselves.
         let local = if method == Method::DropLayers { 0 } else { asked(StepOption::Local, Steps::LOCAL) };
+        let steps = Steps { local, distill: asked(StepOption::Distill, self.distill_steps) };
         Ok(Options {
             method,
             size: match (self.hidden, self.max_error) {
@@ -166,9 +167,9 @@ impl Compress {
                 (_, Some(count)) => Layers::LeastDamage(count),
                 _ => Layers::All,
             },
-            steps: Steps { local, distill: asked(StepOption::Distill, self.distill_steps) },
+            steps,
             whole: self.learn == LearnOption::Layers,
-            tokens: self.tokens.unwrap_or(TOKENS[usize::from(self.steps.contains(&StepOption::Distill))]),
+            tokens: self.tokens.unwrap_or(steps.tokens()),
         })
     }
 

@@ -122,11 +122,13 @@ mod tests {
         for (name, pooling, lowest, whole) in [
             ("bert", Pooling::Mean, 0, false),
             ("bert", Pooling::Mean, 0, true),
+            ("mpnet", Pooling::Cls, 0, false),
             ("mpnet", Pooling::Cls, 0, true),
             ("roberta", Pooling::Mean, 1, false),
             ("roberta", Pooling::Mean, 1, true),
             ("vit", Pooling::Cls, 0, false),
             ("vit", Pooling::Cls, 0, true),
+            ("dinov2", Pooling::Mean, 1, false),
             ("dinov2", Pooling::Mean, 1, true),
         ] {
             let original = tiny(name)?;

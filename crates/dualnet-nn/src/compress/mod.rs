@@ -86,10 +86,12 @@ impl Steps {
     pub const LOCAL: usize = 150;
     /// Likewise on all together.
     pub const DISTILL: usize = 500;
-}
 
-/// Tokens to fit layers on that served well, if no distillation follows; and if it does, which makes up for fewer.
-pub const TOKENS: [usize; 2] = [98_304, 20_480];
+    /// Tokens to fit layers on that served well; distillation makes up for fewer.
+    pub fn tokens(self) -> usize {
+        if self.distill > 0 { 20_480 } else { 98_304 }
+    }
+}
 
 /// What to do.
 #[derive(Debug, Clone, PartialEq)]

@@ -5,7 +5,7 @@ use crate::config::{CONFIG, Family, RANKS, WIDTHS, read_object};
 use crate::error::{Error, Result};
 use crate::names::{self, Part};
 use crate::weights::{INDEX, SINGLE, Weights};
-use crate::{Attention, Config, Layer, Linear};
+use crate::{Attention, Config, Layer};
 use dualnet_io::folder::{Existing, write_folder};
 use dualnet_io::tensor_file::{self, Entry, TensorFile};
 use serde_json::{Map, Value, json};
@@ -102,48 +102,43 @@ fn replaced<'a>(config: &Config, weights: &Weights, compressed: &'a Compressed, 
         if !(changed || method == Method::DropLayers) {
             continue;
         }
-        let name = |part| weights.full_name(&names::name(config.family, *old, part));
-        let mut add = |name: String, shape: &[usize], values: Cow<'a, [f32]>| {
-            tensors.insert(name, (shape.to_vec(), values));
+        let own = |part| names::name(config.family, *old, part);
+        let mut add = |name: &str, shape: &[usize], values: Cow<'a, [f32]>| {
+            tensors.insert(weights.full_name(name), (shape.to_vec(), values));
         };
-        let Layer { attention, attention_norm, ffn, ffn_norm, .. } = layer;
-        for (map, part) in [(&ffn.up, Part::Up), (&ffn.down, Part::Down)] {
-            if let Some(inner) = &map.inner {
-                add(names::inner(&name(part)), &[inner.rows(), inner.cols()], inner.as_slice().into());
-            }
-            add(format!("{}.bias", name(part)), &[map.outputs()], (&map.bias[..]).into());
-            add(
-                format!("{}.weight", name(part)),
-                &[map.weight.rows(), map.weight.cols()],
-                map.weight.as_slice().into(),
+        let Layer { attention: Attention { qkv, out, .. }, attention_norm, ffn, ffn_norm, .. } = layer;
+        let (d, m) = (out.outputs(), ffn.up.outputs());
+        // Name, map, and the rows of it that count.
+        let mut maps = vec![(Part::Up, &ffn.up, 0..m), (Part::Down, &ffn.down, 0..d)];
+        let mut norms = Vec::new();
+        if compressed.whole {
+            maps.extend(
+                [Part::Query, Part::Key, Part::Value]
+                    .into_iter()
+                    .zip(0..)
+                    .map(|(part, i)| (part, qkv, i * d..(i + 1) * d)),
             );
+            maps.push((Part::AttentionOut, out, 0..d));
+            norms.extend([(Part::AttentionNorm, attention_norm), (Part::OutputNorm, ffn_norm)]);
         }
-        let [attention_scale, ffn_scale] = names::scales(*old).map(|scale| weights.full_name(&scale));
-        let d = attention.out.outputs();
+        for (part, map, rows) in maps {
+            let (name, cols) = (own(part), map.weight.cols());
+            if let Some(inner) = &map.inner {
+                add(&names::inner(&name), &[inner.rows(), inner.cols()], inner.as_slice().into());
+            }
+            add(&format!("{name}.bias"), &[rows.len()], (&map.bias[rows.clone()]).into());
+            let values = &map.weight.as_slice()[rows.start * cols..rows.end * cols];
+            add(&format!("{name}.weight"), &[rows.len(), cols], values.into());
+        }
+        for (part, norm) in norms {
+            let [gamma, beta] = weights.norm_names(&own(part));
+            add(&gamma, &[d], (&norm.gamma[..]).into());
+            add(&beta, &[d], (&norm.beta[..]).into());
+        }
         if config.family == Family::DinoV2 {
-            // The factors are in the new map.
-            add(ffn_scale, &[d], vec![1.0; d].into());
-        }
-        if !compressed.whole {
-            continue;
-        }
-        if config.family == Family::DinoV2 {
-            add(attention_scale, &[d], vec![1.0; d].into());
-        }
-        let Attention { qkv, out, .. } = attention;
-        let rows = |map: &'a Linear, from: usize| (&map.weight.as_slice()[from * d..][..d * d], &map.bias[from..][..d]);
-        let parts =
-            [(Part::Query, qkv, 0), (Part::Key, qkv, d), (Part::Value, qkv, 2 * d), (Part::AttentionOut, out, 0)];
-        for (part, map, from) in parts {
-            let (weight, bias) = rows(map, from);
-            add(format!("{}.weight", name(part)), &[d, d], weight.into());
-            add(format!("{}.bias", name(part)), &[d], bias.into());
-        }
-        for (norm, part) in [(attention_norm, Part::AttentionNorm), (ffn_norm, Part::OutputNorm)] {
-            let old = weights.has(&format!("{}.gamma", names::name(config.family, *old, part)));
-            let [gamma, beta] = if old { ["gamma", "beta"] } else { ["weight", "bias"] };
-            add(format!("{}.{gamma}", name(part)), &[d], (&norm.gamma[..]).into());
-            add(format!("{}.{beta}", name(part)), &[d], (&norm.beta[..]).into());
+            // The factors are in the new maps.
+            let first = if compressed.whole { 0 } else { 1 };
+            names::scales(*old)[first..].iter().for_each(|scale| add(scale, &[d], vec![1.0; d].into()));
         }
     }
     tensors
