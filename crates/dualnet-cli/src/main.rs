@@ -34,6 +34,7 @@ enum Verb {
     Features(verbs::features::Features),
     Embed(verbs::embed::Embed),
     Compress(verbs::compress::Compress),
+    Export(verbs::export::Export),
     Activations(verbs::activations::Activations),
     Doctor(verbs::doctor::Doctor),
 }
@@ -47,6 +48,7 @@ fn main() -> ExitCode {
         Verb::Features(verb) => verb.run(),
         Verb::Embed(verb) => verb.run(),
         Verb::Compress(verb) => verb.run(),
+        Verb::Export(verb) => verb.run(),
         Verb::Activations(verb) => verb.run(),
         Verb::Doctor(verb) => verb.run(),
     };

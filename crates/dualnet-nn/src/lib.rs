@@ -9,6 +9,7 @@
 //! | [`Embedder`], [`VisionEmbedder`] | a folder of a pretrained encoder: texts or images to vectors |
 //! | [`Encoder`], [`Layer`], [`Ffn`], [`Attention`] | its parts, public and replaceable |
 //! | [`compress`] | narrower feed-forward nets, from texts alone |
+//! | [`onnx`] | an encoder as a file for other runtimes |
 //! | [`Config`], [`Weights`], [`Tokenizer`], [`Processor`], [`Pooling`] | the files of the folder |
 
 mod activation;
@@ -25,6 +26,7 @@ mod layer;
 mod linear;
 mod names;
 mod norm;
+pub mod onnx;
 mod patches;
 mod picture;
 mod pool;

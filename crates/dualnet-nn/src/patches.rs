@@ -4,6 +4,7 @@ use crate::batch::Batch;
 use crate::error::{Error, Result};
 use crate::linear::Linear;
 use dualnet::{Mat, Resources};
+use std::borrow::Cow;
 
 /// Steepness of the cubic between positions.
 const KEYS: f64 = -0.75;
@@ -28,14 +29,7 @@ impl PatchEmbeddings {
         let mut x = Mat::zeros(batch.rows(), own.cols());
         let Some(length) = batch.spans().next().map(|span| span.len()) else { return Ok(x) };
         let prefix = self.prefix.rows();
-        let stretched;
-        let positions = match length == self.positions.rows() {
-            true => self.positions.as_ref(),
-            false => {
-                stretched = self.stretched((length - prefix).isqrt())?;
-                stretched.as_ref()
-            }
-        };
+        let positions = self.positions_for(length)?;
         for (image, span) in batch.spans().enumerate() {
             for (at, row) in span.enumerate() {
                 let from =
@@ -45,6 +39,19 @@ impl PatchEmbeddings {
             }
         }
         Ok(x)
+    }
+
+    /// Tokens of an image of `size` x `size` pixels.
+    pub(crate) fn length(&self, size: usize) -> usize {
+        self.prefix.rows() + (size / self.patch).pow(2)
+    }
+
+    /// The table of positions for images of `length` tokens.
+    pub(crate) fn positions_for(&self, length: usize) -> Result<Cow<'_, Mat<f32>>> {
+        match length == self.positions.rows() {
+            true => Ok(Cow::Borrowed(&self.positions)),
+            false => self.stretched((length.saturating_sub(self.prefix.rows())).isqrt()).map(Cow::Owned),
+        }
     }
 
     fn stretched(&self, to: usize) -> Result<Mat<f32>> {

@@ -45,12 +45,22 @@ pub struct Embed {
     common: Common,
 }
 
+/// How one vector comes from those of the tokens.
 #[derive(Clone, Copy, ValueEnum)]
-enum PoolingOption {
+pub enum PoolingOption {
     /// The mean over all tokens
     Mean,
     /// The first token
     Cls,
+}
+
+impl From<PoolingOption> for Pooling {
+    fn from(option: PoolingOption) -> Self {
+        match option {
+            PoolingOption::Mean => Self::Mean,
+            PoolingOption::Cls => Self::Cls,
+        }
+    }
 }
 
 impl Embed {
@@ -58,10 +68,7 @@ impl Embed {
     pub fn run(self) -> Result<()> {
         check_output(&self.output, Output::File)?;
         let resources = self.common.resources()?;
-        let pooling = self.pooling.map(|pooling| match pooling {
-            PoolingOption::Mean => Pooling::Mean,
-            PoolingOption::Cls => Pooling::Cls,
-        });
+        let pooling = self.pooling.map(Pooling::from);
         match (&self.texts, &self.images) {
             (_, Some(folder)) => self.images(folder, pooling, &resources),
             (Some(file), None) => self.texts(file, pooling, &resources),

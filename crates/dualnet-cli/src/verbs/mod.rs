@@ -5,6 +5,7 @@ pub mod compress;
 pub mod doctor;
 pub mod embed;
 pub mod evaluate;
+pub mod export;
 pub mod features;
 pub mod fit;
 pub mod kernel;
