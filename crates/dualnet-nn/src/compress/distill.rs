@@ -7,6 +7,7 @@ use crate::encoder::Encoder;
 use crate::error::Result;
 use crate::pool::{Pooling, cosine};
 use dualnet::{Mat, Resources};
+use std::sync::Arc;
 
 /// Tokens of a step, about.
 const TOKENS: usize = 1024;
@@ -15,7 +16,11 @@ const BETAS: (f64, f64) = (0.9, 0.999);
 /// The largest rate, the steps up to it, and the share of it at the end.
 const PEAK: (f64, usize, f64) = (8e-4, 20, 0.05);
 
-/// Takes `steps` steps on the nets of changed layers, or on these `whole` layers, going through the texts as often as that needs.
+/// How often the same tokens are seen, or more often where there are too few: what the original makes of them is computed once, and that is
+/// nearly half of the work of a step. More steps on fewer texts do better than fewer on more.
+const PASSES: usize = 3;
+
+/// Takes `steps` steps on the nets of changed layers, or on these `whole` layers, going several times through the first of the texts.
 pub(super) fn distill(
     original: &Teacher<'_>,
     encoder: &mut Encoder,
@@ -28,13 +33,16 @@ pub(super) fn distill(
     let layers = learning(encoder, plan);
     let lowest = layers.first().copied().unwrap_or(0);
     let groups = inputs.groups(TOKENS);
+    let different = steps.div_ceil(PASSES).min(groups.len());
+    let room = resources.memory.map_or(usize::MAX, |limit| limit as usize / 4);
+    let mut targets = Targets { kept: vec![None; different], room };
     let rate = Rate { peak: PEAK.0, warm_up: PEAK.1.min(steps / 4), steps, end: PEAK.2 };
     let mut adam = Adam::new(rate, BETAS);
-    for (step, group) in groups.iter().cycle().take(steps).enumerate() {
+    for (step, (at, group)) in groups[..different].iter().enumerate().cycle().take(steps).enumerate() {
         resources.check("distillation")?;
         resources.progress.update("distillation", step as u64, steps as u64);
         let batch = inputs.batch(group.clone())?;
-        let target = original.encoder.forward(&batch, resources)?;
+        let target = targets.get(at, || original.encoder.forward(&batch, resources))?;
         let (own, traces) = encoder.trace(&batch, lowest, resources)?;
         encoder.check_finite(&own, &batch)?;
         let (_, gradient) = loss(&own, &target, &batch, original.pooling);
@@ -49,6 +57,27 @@ pub(super) fn distill(
     }
     resources.progress.update("distillation", 1, 1);
     Ok(())
+}
+
+/// What the original makes of each group of inputs, kept while there is room.
+struct Targets {
+    kept: Vec<Option<Arc<Mat<f32>>>>,
+    /// Bytes left.
+    room: usize,
+}
+
+impl Targets {
+    fn get(&mut self, at: usize, compute: impl FnOnce() -> Result<Mat<f32>>) -> Result<Arc<Mat<f32>>> {
+        if let Some(target) = &self.kept[at] {
+            return Ok(target.clone());
+        }
+        let target = Arc::new(compute()?);
+        if let Some(room) = self.room.checked_sub(size_of_val(target.as_slice())) {
+            self.room = room;
+            self.kept[at] = Some(target.clone());
+        }
+        Ok(target)
+    }
 }
 
 /// The layers that learn: those that were narrowed, or all that are left.

@@ -85,7 +85,7 @@ impl Steps {
     /// Steps on each layer that served well on sentence encoders.
     pub const LOCAL: usize = 150;
     /// Likewise on all together.
-    pub const DISTILL: usize = 500;
+    pub const DISTILL: usize = 750;
 
     /// Tokens to fit layers on that served well; distillation makes up for fewer.
     pub fn tokens(self) -> usize {
@@ -136,7 +136,7 @@ pub struct Teacher<'a> {
 ///
 /// # Errors
 /// Fewer than 20 texts; a size, layers or a combination that make no sense; numbers that leave the range; interruption; memory: the
-/// states of all calibration tokens, four times d numbers each.
+/// states of all calibration tokens, four times d numbers each; distillation keeps d numbers a token in a quarter of the memory at most.
 pub fn compress(
     original: &Teacher<'_>,
     inputs: &Inputs,
