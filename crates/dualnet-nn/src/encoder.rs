@@ -296,12 +296,14 @@ impl Loader<'_> {
                 heads: self.config.heads,
             },
             attention_norm: self.norm(&name(Part::AttentionNorm))?,
+            attention_adapter: None,
             ffn: Ffn::new(
                 self.product(&name(Part::Up), m, d, rank)?,
                 self.config.activation,
                 self.scaled(&name(Part::Down), (d, m), rank, &ffn_scale)?,
             )?,
             ffn_norm: self.norm(&name(Part::OutputNorm))?,
+            ffn_adapter: None,
         })
     }
 

@@ -47,9 +47,15 @@ impl Ffn {
     /// One tile: `pre = x W1^T + b1`, `act = phi(pre)`, `z = base + act W2^T + b2`.
     pub(crate) fn tile(&self, x: &[f32], base: &[f32], slots: [&mut [f32]; 2], z: &mut [f32], isa: Isa) -> Result<()> {
         let [pre, act] = slots;
+        self.tile_hidden(x, pre, act, isa)?;
+        self.down.tile_onto(base, act, z)
+    }
+
+    /// Its first half: `pre = x W1^T + b1`, `act = phi(pre)`.
+    pub(crate) fn tile_hidden(&self, x: &[f32], pre: &mut [f32], act: &mut [f32], isa: Isa) -> Result<()> {
         self.up.tile(x, pre)?;
         self.activation.apply(pre, act, isa);
-        self.down.tile_onto(base, act, z)
+        Ok(())
     }
 
     /// `phi(X W1^T + b1)` of whole tiles of rows.
@@ -62,12 +68,7 @@ impl Ffn {
                 let tiles = act.as_mut_slice().par_chunks_mut(m).zip(x.as_slice().par_chunks(d));
                 tiles.try_for_each_init(
                     || vec![0.0; m],
-                    |pre, (act, x)| {
-                        let pre = &mut pre[..act.len()];
-                        self.up.tile(x, pre)?;
-                        self.activation.apply(pre, act, resources.isa);
-                        Ok(())
-                    },
+                    |pre, (act, x)| self.tile_hidden(x, &mut pre[..act.len()], act, resources.isa),
                 )
             })
             .map(|()| act)
@@ -118,9 +119,21 @@ impl Ffn {
         dx: Option<&mut Mat<f32>>,
         resources: &Resources,
     ) -> Result<FfnGradient> {
+        let dpre = self.input_back(pre, dz, dx, resources)?;
+        Ok(FfnGradient { up: self.up.gradient(x, &dpre, resources)?, down: self.down.gradient(act, dz, resources)? })
+    }
+
+    /// The gradient by `pre` from `dz`, that by the sum; the one by the input is added to `dx`, if it is given.
+    pub(crate) fn input_back(
+        &self,
+        pre: &Mat<f32>,
+        dz: &Mat<f32>,
+        dx: Option<&mut Mat<f32>>,
+        resources: &Resources,
+    ) -> Result<Mat<f32>> {
         let mut dpre = Mat::zeros(pre.rows(), pre.cols());
-        let rows = task_rows(x.rows(), resources);
-        let (m, d) = (rows * self.width(), rows * x.cols());
+        let rows = task_rows(dz.rows(), resources);
+        let (m, d) = (rows * self.width(), rows * dz.cols());
         resources.install(|| {
             let tiles = dpre.as_mut_slice().par_chunks_mut(m).zip(dz.as_slice().par_chunks(d));
             tiles.zip(pre.as_slice().par_chunks(m)).try_for_each(|((dpre, dz), pre)| {
@@ -134,11 +147,9 @@ impl Ffn {
             }
             Ok::<_, Error>(())
         })?;
-        Ok(FfnGradient { up: self.up.gradient(x, &dpre, resources)?, down: self.down.gradient(act, dz, resources)? })
+        Ok(dpre)
     }
-}
 
-impl Ffn {
     /// The parameters, tensor by tensor.
     pub(crate) fn tensors_mut(&mut self) -> impl Iterator<Item = &mut [f32]> {
         self.up.tensors_mut().chain(self.down.tensors_mut())

@@ -31,6 +31,7 @@ mod patches;
 mod picture;
 mod pool;
 mod relative;
+mod snnk;
 mod tokenize;
 mod vision;
 mod weights;

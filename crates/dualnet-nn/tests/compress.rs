@@ -7,7 +7,7 @@ mod common;
 use common::{FAMILIES, sentences, tiny};
 use dualnet::Resources;
 use dualnet_nn::compress::{Compressed, Layers, Method, Options, Size, Steps, Teacher, compress, save};
-use dualnet_nn::{Embedder, Encoder, Inputs};
+use dualnet_nn::{Embedder, Encoder, Ffn, Inputs};
 use std::path::Path;
 
 const PLAIN: Options = Options {
@@ -168,6 +168,16 @@ fn options_that_make_no_sense_are_refused() {
     let original = Teacher { encoder: &embedder.encoder, pooling: embedder.pooling };
     let error = compress(&original, &Inputs::Texts(few.texts), &PLAIN, &resources).unwrap_err().to_string();
     assert!(error.contains("at least 20 texts or images, found 19"), "{error}");
+    let mut adapted = embedder.encoder.clone();
+    adapted.layers[1].ffn_adapter = Some(Ffn::snnk_adapter(&[0.0; 20], 4, 0, &resources).unwrap());
+    let some = Inputs::Texts(embedder.tokenizer.encode(&sentences(100), &resources).unwrap().texts);
+    let teacher = Teacher { encoder: &adapted, pooling: embedder.pooling };
+    let error = compress(&teacher, &some, &PLAIN, &resources).unwrap_err().to_string();
+    assert!(error.contains("layer 1: expected no adapters, found an adapter"), "{error}");
+    let mut compressed = compress(&original, &some, &PLAIN, &resources).unwrap();
+    compressed.encoder = adapted;
+    let error = save(&tiny("bert"), Path::new("never"), &compressed, Method::Neurons).unwrap_err().to_string();
+    assert!(error.contains("layer 1: expected no adapters") && !Path::new("never").exists(), "{error}");
     let tight = Resources::new(1).unwrap().with_memory(1000);
     let some = embedder.tokenizer.encode(&sentences(100), &resources).unwrap();
     let error = compress(&original, &Inputs::Texts(some.texts), &PLAIN, &tight).unwrap_err().to_string();

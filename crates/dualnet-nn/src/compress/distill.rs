@@ -120,7 +120,9 @@ pub(super) fn loss(own: &Mat<f32>, target: &Mat<f32>, batch: &Batch, pooling: Po
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::activation::Activation;
     use crate::encoder::Embeddings;
+    use crate::ffn::Ffn;
     use crate::picture::{Filter, Processor, Resize};
     use dualnet::random::{Draws, Purpose};
     use std::path::Path;
@@ -148,19 +150,26 @@ mod tests {
     #[test]
     fn gradients_are_differences() -> Result<()> {
         let resources = Resources::new(2)?;
-        for (name, pooling, lowest, whole) in [
-            ("bert", Pooling::Mean, 0, false),
-            ("bert", Pooling::Mean, 0, true),
-            ("mpnet", Pooling::Cls, 0, false),
-            ("mpnet", Pooling::Cls, 0, true),
-            ("roberta", Pooling::Mean, 1, false),
-            ("roberta", Pooling::Mean, 1, true),
-            ("vit", Pooling::Cls, 0, false),
-            ("vit", Pooling::Cls, 0, true),
-            ("dinov2", Pooling::Mean, 1, false),
-            ("dinov2", Pooling::Mean, 1, true),
+        for (name, adapted, pooling, lowest, whole) in [
+            ("bert", false, Pooling::Mean, 0, false),
+            ("bert", false, Pooling::Mean, 0, true),
+            ("bert", true, Pooling::Mean, 0, false),
+            ("bert", true, Pooling::Mean, 0, true),
+            ("mpnet", false, Pooling::Cls, 0, false),
+            ("mpnet", false, Pooling::Cls, 0, true),
+            ("roberta", false, Pooling::Mean, 1, false),
+            ("roberta", false, Pooling::Mean, 1, true),
+            ("vit", false, Pooling::Cls, 0, false),
+            ("vit", false, Pooling::Cls, 0, true),
+            ("vit", true, Pooling::Cls, 0, false),
+            ("vit", true, Pooling::Cls, 0, true),
+            ("dinov2", false, Pooling::Mean, 1, false),
+            ("dinov2", false, Pooling::Mean, 1, true),
         ] {
-            let original = tiny(name)?;
+            let mut original = tiny(name)?;
+            if adapted {
+                adapt(&mut original, &resources)?;
+            }
             let batch = inputs(&original)?;
             let target = original.forward(&batch, &resources)?;
             let mut draws = Draws::new(1, Purpose::PROBE, 0);
@@ -194,9 +203,22 @@ mod tests {
                 let difference = (8.0 * (at(h)? - at(-h)?) - (at(2.0 * h)? - at(-2.0 * h)?)) / f64::from(12.0 * h);
                 assert!(
                     (difference - expected).abs() < 0.01 * expected.abs() + 2e-3,
-                    "{name}, whole {whole}: {difference} {expected}"
+                    "{name}, whole {whole}, adapted {adapted}: {difference} {expected}"
                 );
             }
+        }
+        Ok(())
+    }
+
+    /// Both adapters in each layer, bottlenecks with a smooth activation and large enough to matter.
+    fn adapt(encoder: &mut Encoder, resources: &Resources) -> Result<()> {
+        for (layer, draw) in encoder.layers.iter_mut().zip((0..).step_by(2)) {
+            let adapter = |draw| {
+                let adapter = Ffn::snnk_adapter(&[10.0; 20], 6, draw, resources)?;
+                Ffn::new(adapter.up, Activation::Gelu, adapter.down)
+            };
+            layer.attention_adapter = Some(adapter(draw)?);
+            layer.ffn_adapter = Some(adapter(draw + 1)?);
         }
         Ok(())
     }

@@ -21,6 +21,7 @@ pub use save::{REPORT, save};
 use crate::batch::Inputs;
 use crate::encoder::Encoder;
 use crate::error::{Error, Result};
+use crate::layer::Layer;
 use crate::pool::Pooling;
 use dualnet::Resources;
 use dualnet::random::{Draws, Purpose};
@@ -135,7 +136,7 @@ pub struct Teacher<'a> {
 /// Makes an encoder smaller from texts or images. The same options, inputs and seed give the same bits for any number of threads.
 ///
 /// # Errors
-/// Fewer than 20 texts; a size, layers or a combination that make no sense; numbers that leave the range; interruption; memory: the
+/// Fewer than 20 texts; layers with adapters; a size, layers or a combination that make no sense; numbers that leave the range; interruption; memory: the
 /// states of all calibration tokens, four times d numbers each; distillation keeps d numbers a token in a quarter of the memory at most.
 pub fn compress(
     original: &Teacher<'_>,
@@ -196,8 +197,21 @@ pub(crate) enum Width {
     Error(f64),
 }
 
+/// Folders have no place for adapters, and nets are fitted to what goes into the sum.
+fn refuse_adapters(encoder: &Encoder) -> Result<()> {
+    let adapted = |layer: &Layer| layer.attention_adapter.is_some() || layer.ffn_adapter.is_some();
+    match encoder.layers.iter().position(adapted) {
+        None => Ok(()),
+        Some(layer) => {
+            let hint = "compress the encoder first and give adapters to the smaller one";
+            Err(Error::invalid(format!("layer {layer}"), "no adapters", "an adapter", hint))
+        }
+    }
+}
+
 impl Plan {
     fn new(encoder: &Encoder, options: &Options) -> Result<Self> {
+        refuse_adapters(encoder)?;
         let count = encoder.layers.len();
         if let Size::Ratio(ratio) = options.size
             && !(ratio > 0.0 && ratio <= 1.0)

@@ -1,6 +1,6 @@
 //! A smaller encoder as a folder of the standard format: the original's files with the nets replaced.
 
-use super::{Compressed, Method};
+use super::{Compressed, Method, refuse_adapters};
 use crate::config::{CONFIG, Family, RANKS, WIDTHS, read_object};
 use crate::error::{Error, Result};
 use crate::names::{self, Part};
@@ -28,8 +28,9 @@ const DEPTH: usize = 4;
 /// understands.
 ///
 /// # Errors
-/// `to` exists; `from` changed since it was loaded; what the file system refuses.
+/// `to` exists; layers with adapters, which no folder holds; `from` changed since it was loaded; what the file system refuses.
 pub fn save(from: &Path, to: &Path, compressed: &Compressed, method: Method) -> Result<()> {
+    refuse_adapters(&compressed.encoder)?;
     let (config, weights) = (Config::read(from)?, Weights::open(from)?);
     let json = new_config(from, &config, compressed, method)?;
     let nets = replaced(&config, &weights, compressed, method);
