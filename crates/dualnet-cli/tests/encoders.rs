@@ -80,6 +80,46 @@ fn images_of_any_size_are_embedded_and_calibrated_on() {
 }
 
 #[test]
+fn poolers_are_applied_and_replaced() {
+    let place = Place::new();
+    place.put("texts.txt", texts(400));
+    let model = tiny("bert");
+    let model = model.display();
+    place.ok(&format!("embed {model} --texts texts.txt --pooling pooler -o e.npy"));
+    let (shape, original) = npy_of(&place, "e.npy");
+    assert_eq!(shape, [400, 20]);
+    let plan = place.json(&format!("compress {model} --texts texts.txt --pooler 128 --dry-run"));
+    assert_eq!((&plan["pooler"], &plan["tokens_fit"], &plan["steps_distill"]), (&128.into(), &0.into(), &0.into()));
+    let report = place.json(&format!("compress {model} --texts texts.txt --pooler 128 -o p"));
+    let pooler = &report["pooler"];
+    assert_eq!((&pooler["features"], &pooler["inputs"]), (&128.into(), &380.into()));
+    let left = pooler["variance_left"].as_f64().unwrap();
+    assert!(left > 0.0 && left < 0.3, "{left}");
+    assert!(report["layers"].as_array().unwrap().is_empty() && report["distilled"].is_null(), "{report}");
+    place.ok("embed p --texts texts.txt --pooling pooler -o p.npy");
+    let cosine = original.iter().zip(npy_of(&place, "p.npy").1).map(|(a, b)| a * b).sum::<f64>() / 400.0;
+    assert!(cosine > 0.95 && cosine < 0.999_999, "{cosine}");
+    // All else is as it was.
+    place.ok(&format!("embed {model} --texts texts.txt -o mean.npy"));
+    place.ok("embed p --texts texts.txt -o same.npy");
+    assert_eq!(npy_of(&place, "mean.npy"), npy_of(&place, "same.npy"));
+
+    let both = format!("compress {model} --texts texts.txt --hidden 12 --steps none --pooler 32 -o both");
+    let said = place.ok(&both);
+    assert!(said.err.contains("pooler: 32 features fitted on 380 inputs, 420 -> 1332 parameters"), "{}", said.err);
+    place.fails(&format!("compress {model} --texts texts.txt --pooler 32 --layers 1 -o q"), &["--ratio", "layers"]);
+    place.fails(&format!("compress {model} --texts texts.txt --pooler 32 --method svd -o q"), &["method", "neurons"]);
+    let bare = tiny("distilbert");
+    let bare = bare.display();
+    place.fails(&format!("compress {bare} --texts texts.txt --pooler 32 -o q"), &["pooler.dense", "none"]);
+    place.fails(
+        &format!("embed {bare} --texts texts.txt --pooling pooler -o q.npy"),
+        &["pooler.dense", "--pooling cls"],
+    );
+    assert!(!place.path("q").exists() && !place.path("q.npy").exists());
+}
+
+#[test]
 fn what_cannot_be_done_is_said() {
     let place = Place::new();
     place.put("texts.txt", texts(30));

@@ -12,6 +12,9 @@ pub const WIDTHS: &str = "intermediate_sizes";
 /// Our key for the ranks of feed-forward nets whose matrices are products, layer by layer (0: they are not).
 pub const RANKS: &str = "ffn_ranks";
 
+/// Our key for the number of random features of a pooler that has them.
+pub const POOLER: &str = "pooler_features";
+
 /// Most bytes of a description.
 const MAX_JSON: u64 = 16 << 20;
 /// Most of any size in a configuration: far above any model, far below where products of two overflow.
@@ -86,6 +89,8 @@ pub struct Config {
     pub types: usize,
     /// Buckets of relative positions (0: none).
     pub buckets: usize,
+    /// Random features of the pooler, where it has them.
+    pub pooler_features: Option<usize>,
     /// Of encoders of images.
     pub image: Option<ImageConfig>,
 }
@@ -138,6 +143,7 @@ impl Config {
                 0
             },
             buckets: if family == Family::MpNet { json.number("relative_attention_num_buckets", 32)? } else { 0 },
+            pooler_features: json.optional(POOLER)?,
             image: None,
         })
     }
@@ -206,6 +212,9 @@ impl Keys {
         if !hidden.is_multiple_of(heads) {
             return Err(self.bad("num_attention_heads", &format!("a divisor of {hidden}"), &heads.to_string()));
         }
+        if let Some(act) = self.map.get("pooler_act").filter(|act| act.as_str() != Some("tanh")) {
+            return Err(self.bad("pooler_act", "tanh", &act.to_string()));
+        }
         for (key, wanted) in [("qkv_bias", true), ("use_swiglu_ffn", false)] {
             if self.map.get(key).and_then(Value::as_bool) == Some(!wanted) {
                 return Err(self.bad(key, &wanted.to_string(), &(!wanted).to_string()));
@@ -238,6 +247,7 @@ impl Keys {
             first_position: 0,
             types: 0,
             buckets: 0,
+            pooler_features: self.optional(POOLER)?,
             image: Some(ImageConfig { size, patch, prefix }),
         })
     }
@@ -262,6 +272,11 @@ impl Keys {
             Some((value, _)) => Err(self.bad(key, &format!("an integer from 1 to {MAX_SIZE}"), &value.to_string())),
             None => Err(self.bad(key, "an integer", "no such key")),
         }
+    }
+
+    /// A size that may be missing.
+    fn optional(&self, key: &str) -> Result<Option<usize>> {
+        self.map.contains_key(key).then(|| self.size(key)).transpose()
     }
 
     fn number(&self, key: &str, default: usize) -> Result<usize> {

@@ -67,14 +67,14 @@ impl Embedder {
 /// A vector of length one for each text or image. It has the same bits alone as among others.
 ///
 /// # Errors
-/// As [`Encoder::forward`]; interruption.
+/// As [`Encoder::forward`]; a pooling that needs a pooler, where there is none; interruption.
 pub fn embed(encoder: &Encoder, pooling: Pooling, inputs: &Inputs, resources: &Resources) -> Result<Mat<f32>> {
     let total = inputs.tokens() as u64;
     let mut values = Vec::with_capacity(inputs.len() * encoder.hidden());
     let mut done = 0;
     for group in inputs.groups(BATCH) {
         let batch = inputs.batch(group)?;
-        let mut rows = pooling.pool(&encoder.forward(&batch, resources)?, &batch);
+        let mut rows = encoder.pooled(&encoder.forward(&batch, resources)?, &batch, pooling, resources)?;
         normalise(&mut rows);
         values.extend(rows.into_vec());
         done += batch.tokens() as u64;

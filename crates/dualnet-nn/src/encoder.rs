@@ -1,8 +1,9 @@
 //! The whole encoder: tokens to a vector for each.
 
+use crate::activation::Activation;
 use crate::attention::Attention;
 use crate::batch::{Batch, Content};
-use crate::config::{Config, Family, ImageConfig};
+use crate::config::{Config, Family, ImageConfig, POOLER};
 use crate::error::{Error, Result};
 use crate::ffn::Ffn;
 use crate::layer::{Layer, LayerGradient, NormOrder, Normed, Trace, normalised};
@@ -10,6 +11,7 @@ use crate::linear::Linear;
 use crate::names::{self, Part};
 use crate::norm::LayerNorm;
 use crate::patches::PatchEmbeddings;
+use crate::pooler::Pooler;
 use crate::relative::RelativeBias;
 use crate::weights::Weights;
 use dualnet::{Mat, Resources};
@@ -50,10 +52,12 @@ pub struct Encoder {
     pub final_norm: Option<LayerNorm>,
     /// The bias of attention that all layers share, if there is one.
     pub relative: Option<RelativeBias>,
+    /// What [`crate::Pooling::Pooler`] takes, if there is one.
+    pub pooler: Option<Pooler>,
 }
 
 impl Encoder {
-    /// Loads `config.json` and the weights of `folder`. Pooler and heads for other tasks are left alone.
+    /// Loads `config.json` and the weights of `folder`. Heads for other tasks are left alone.
     ///
     /// # Errors
     /// What [`Config::read`] and [`Weights`] refuse.
@@ -79,7 +83,7 @@ impl Encoder {
             buckets => Some(RelativeBias { table: weights.matrix(names::RELATIVE_BIAS, buckets, config.heads)? }),
         };
         let layers = (0..config.layers()).map(|i| load.layer(i)).collect::<Result<_>>()?;
-        Ok(Self { embeddings, layers, final_norm, relative })
+        Ok(Self { embeddings, layers, final_norm, relative, pooler: load.pooler()? })
     }
 
     /// Length of a token's vector.
@@ -268,6 +272,31 @@ impl Loader<'_> {
             positions: Mat::from_vec(config.positions, d, positions)?,
             patch: side,
         })
+    }
+
+    /// The pooler, if its tensors are there.
+    fn pooler(&self) -> Result<Option<Pooler>> {
+        let d = self.config.hidden;
+        let has = |name: &str| self.weights.has(&format!("{name}.weight"));
+        match (self.config.pooler_features, has(names::POOLER_FEATURES)) {
+            (Some(m), _) => {
+                let (up, down) = (self.linear(names::POOLER_FEATURES, m, d)?, self.linear(names::POOLER_DENSE, d, m)?);
+                Ok(Some(Pooler::Snnk(Ffn::new(up, Activation::Relu, down)?)))
+            }
+            (None, true) => {
+                let hint = "restore config.json of the folder that the weights are from";
+                Err(Error::invalid(
+                    format!("key {POOLER} of config.json"),
+                    "the number of the pooler's features",
+                    "none",
+                    hint,
+                ))
+            }
+            (None, false) if has(names::POOLER_DENSE) => {
+                Ok(Some(Pooler::Tanh(self.linear(names::POOLER_DENSE, d, d)?)))
+            }
+            (None, false) => Ok(None),
+        }
     }
 
     /// A map whose result is multiplied by the factors called `scale`.

@@ -7,8 +7,8 @@
 //! | | |
 //! |---|---|
 //! | [`Embedder`], [`VisionEmbedder`] | a folder of a pretrained encoder: texts or images to vectors |
-//! | [`Encoder`], [`Layer`], [`Ffn`], [`Attention`] | its parts, public and replaceable |
-//! | [`compress`] | narrower feed-forward nets, from texts alone |
+//! | [`Encoder`], [`Layer`], [`Ffn`], [`Attention`], [`Pooler`] | its parts, public and replaceable |
+//! | [`compress`] | narrower feed-forward nets and another pooler, from texts alone |
 //! | [`onnx`] | an encoder as a file for other runtimes |
 //! | [`Config`], [`Weights`], [`Tokenizer`], [`Processor`], [`Pooling`] | the files of the folder |
 
@@ -30,6 +30,7 @@ pub mod onnx;
 mod patches;
 mod picture;
 mod pool;
+mod pooler;
 mod relative;
 mod snnk;
 mod tokenize;
@@ -39,7 +40,7 @@ mod weights;
 pub use activation::Activation;
 pub use attention::Attention;
 pub use batch::{Batch, Inputs};
-pub use config::{CONFIG, Config, Family, ImageConfig, RANKS, WIDTHS};
+pub use config::{CONFIG, Config, Family, ImageConfig, POOLER, RANKS, WIDTHS};
 pub use embedder::{BATCH, Embedded, Embedder, embed};
 pub use encoder::{Embeddings, Encoder, TokenEmbeddings};
 pub use error::{Error, Result};
@@ -50,6 +51,7 @@ pub use norm::LayerNorm;
 pub use patches::PatchEmbeddings;
 pub use picture::{Filter, PREPROCESSOR, Pictures, Processor, Resize};
 pub use pool::Pooling;
+pub use pooler::Pooler;
 pub use relative::RelativeBias;
 pub use tokenize::{TOKENIZER, Tokenizer, Tokens};
 pub use vision::VisionEmbedder;

@@ -18,6 +18,11 @@ pub(crate) enum Part {
 /// The table of the bias of attention by relative position.
 pub(crate) const RELATIVE_BIAS: &str = "encoder.relative_attention_bias.weight";
 
+/// The map of the pooler: the only one of the standard kind, the last one where features come first.
+pub(crate) const POOLER_DENSE: &str = "pooler.dense";
+/// The random features of a pooler of our kind.
+pub(crate) const POOLER_FEATURES: &str = "pooler.features";
+
 /// The factor that acts first of the map called `name`, where its matrix is a product.
 pub(crate) fn inner(name: &str) -> String {
     format!("{name}.inner.weight")

@@ -17,6 +17,8 @@ pub enum Pooling {
     Mean,
     /// The first token.
     Cls,
+    /// The encoder's pooler, of the first token.
+    Pooler,
 }
 
 impl Pooling {
@@ -45,7 +47,7 @@ impl Pooling {
         }
     }
 
-    /// A row for each text, not normalised, from the hidden states.
+    /// A row for each text, not normalised, from the hidden states; the pooler itself is not in it ([`crate::Encoder::pooled`]).
     pub(crate) fn pool(self, x: &Mat<f32>, batch: &Batch) -> Mat<f32> {
         let mut pooled = Mat::zeros(batch.texts(), x.cols());
         for (text, span) in batch.spans().enumerate() {
@@ -74,7 +76,7 @@ impl Pooling {
     fn rows(self, span: std::ops::Range<usize>) -> (std::ops::Range<usize>, f32) {
         match self {
             Self::Mean => (span.clone(), 1.0 / span.len() as f32),
-            Self::Cls => (span.start..span.start + 1, 1.0),
+            Self::Cls | Self::Pooler => (span.start..span.start + 1, 1.0),
         }
     }
 }

@@ -17,6 +17,7 @@ const PLAIN: Options = Options {
     steps: Steps { local: 0, distill: 0 },
     whole: false,
     tokens: 4096,
+    pooler: None,
 };
 
 fn run(name: &str, options: &Options, threads: usize) -> dualnet_nn::Result<Compressed> {

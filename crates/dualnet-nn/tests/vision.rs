@@ -72,6 +72,7 @@ fn smaller_encoders_of_images_load_again() {
             steps,
             whole: true,
             tokens: 4096,
+            pooler: None,
         };
         let run = |threads| compress(&original, &inputs, &options, &Resources::new(threads).unwrap()).unwrap();
         let compressed = run(2);

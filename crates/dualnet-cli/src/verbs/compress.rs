@@ -6,7 +6,9 @@ use crate::verbs::embed;
 use crate::{output, texts};
 use clap::{Args, ValueEnum};
 use dualnet::Resources;
-use dualnet_nn::compress::{self, Compressed, Layers, Method, Options, Quality, Report, Size, Steps, Teacher};
+use dualnet_nn::compress::{
+    self, Compressed, Layers, Method, Options, POOLER_INPUTS, Quality, Report, Size, Steps, Teacher,
+};
 use dualnet_nn::{Encoder, Inputs, Pooling, VisionEmbedder};
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -34,7 +36,7 @@ pub struct Compress {
     #[arg(long, value_name = "DIR")]
     images: Option<PathBuf>,
     /// The share of the hidden width that stays (drop-layers: of the layers)
-    #[arg(long, value_name = "R", required_unless_present_any = ["hidden", "max_error"], conflicts_with = "hidden")]
+    #[arg(long, value_name = "R", required_unless_present_any = ["hidden", "max_error", "pooler"], conflicts_with = "hidden")]
     ratio: Option<f64>,
     /// The hidden width that stays
     #[arg(long, value_name = "M")]
@@ -49,6 +51,11 @@ pub struct Compress {
     /// Change so many layers: those whose replacement alone, measured one by one, lowers the cosine of embeddings least
     #[arg(long, value_name = "K", conflicts_with = "layers")]
     best_layers: Option<usize>,
+    /// Replace the pooler by so many random features and a map from them, solved for when all else is done, on 16 M inputs at most (a format of our
+    /// own). Without --ratio, --hidden and --max-error the pooler alone is replaced: no net changes, no steps are taken, and --steps,
+    /// --tokens and --learn say nothing
+    #[arg(long, value_name = "M")]
+    pooler: Option<usize>,
     /// How
     #[arg(long, default_value = "neurons")]
     method: MethodOption,
@@ -150,7 +157,12 @@ impl Compress {
         if self.steps.contains(&StepOption::None) && self.steps.len() > 1 {
             return Err(Error::argument("--steps", "none alone", "none with others", "leave none out"));
         }
-        let asked = |step, count| if self.steps.contains(&step) { count } else { 0 };
+        let pooler_alone = self.ratio.is_none() && self.hidden.is_none() && self.max_error.is_none();
+        if pooler_alone && (self.layers.is_some() || self.best_layers.is_some()) {
+            let hint = "say how narrow those layers become, or leave them out to replace the pooler alone";
+            return Err(Error::argument("--ratio", "it, --hidden or --max-error beside layers", "none", hint));
+        }
+        let asked = |step, count| if self.steps.contains(&step) && !pooler_alone { count } else { 0 };
         let method: Method = self.method.into();
         // Layers that stay as they are have nothing to learn by themselves.
         let local = if method == Method::DropLayers { 0 } else { asked(StepOption::Local, Steps::LOCAL) };
@@ -165,11 +177,13 @@ impl Compress {
             layers: match (&self.layers, self.best_layers) {
                 (Some(layers), _) => Layers::Named(layers.clone()),
                 (_, Some(count)) => Layers::LeastDamage(count),
+                _ if pooler_alone => Layers::None,
                 _ => Layers::All,
             },
             steps,
             whole: self.learn == LearnOption::Layers,
             tokens: self.tokens.unwrap_or(steps.tokens()),
+            pooler: self.pooler,
         })
     }
 
@@ -179,24 +193,30 @@ impl Compress {
         let start = Instant::now();
         encoder.forward(&batch, resources)?;
         let each = start.elapsed().as_secs_f64() / batch.tokens().max(1) as f64;
-        let (fitted, stepped) = (options.tokens.min(inputs.tokens()), 1024);
+        let fitted = if options.layers == Layers::None { 0 } else { options.tokens.min(inputs.tokens()) };
+        // Both encoders, on so many inputs of the mean length.
+        let rows = inputs.len().min(POOLER_INPUTS.saturating_mul(options.pooler.unwrap_or(0)));
+        let pooled = 2 * inputs.tokens() / inputs.len().max(1) * rows;
         // The original's share of distillation is done once for several steps.
-        let passes = 6 * fitted + stepped * (options.steps.local / 2 + 5 * options.steps.distill / 2);
+        let stepped = 1024 * (options.steps.local / 2 + 5 * options.steps.distill / 2);
+        let passes = pooled + 6 * fitted + stepped;
         let seconds = each * passes as f64;
         let bytes = 4 * 4 * fitted * encoder.hidden();
         if self.common.json {
             return output::print_json(&json!({
                 "texts": inputs.len(), "tokens": inputs.tokens(), "tokens_fit": fitted,
                 "steps_local": options.steps.local, "steps_distill": options.steps.distill,
-                "bytes": bytes, "seconds_expected": seconds,
+                "pooler": options.pooler, "bytes": bytes, "seconds_expected": seconds,
             }));
         }
         let (texts, all) = (output::count(inputs.len(), "input"), output::count(inputs.tokens(), "token"));
         let (fit, time) = (output::count(fitted, "token"), output::duration(seconds));
         let memory = output::bytes(bytes as u64);
         let (local, distill) = (options.steps.local, options.steps.distill);
+        let features = |m| format!(", a pooler of {}", output::count(m, "feature"));
+        let pooler = options.pooler.map(features).unwrap_or_default();
         output::print(&format!(
-            "{texts}, {all}; fit on {fit}, {local} steps on each layer, {distill} on all; {memory} of states; about {time}"
+            "{texts}, {all}; fit on {fit}, {local} steps on each layer, {distill} on all{pooler}; {memory} of states; about {time}"
         ))
     }
 
@@ -227,6 +247,14 @@ impl Compress {
         self.common.say(&quality("  fit", &report.fit, report.seconds_fit));
         if let Some(distilled) = &report.distilled {
             self.common.say(&quality("  distilled", distilled, report.seconds_distill));
+        }
+        if let Some(pooler) = &report.pooler {
+            let features = output::count(pooler.features, "feature");
+            let (left, fitted) = (output::number(pooler.variance_left), output::count(pooler.inputs, "input"));
+            let ([before, after], time) = (pooler.parameters, output::duration(pooler.seconds));
+            self.common.say(&format!(
+                "  pooler: {features} fitted on {fitted}, {before} -> {after} parameters; {left} of the variance left; {time}"
+            ));
         }
         let [before, after] = report.parameters.map(|n| output::bytes(4 * n as u64));
         self.common.say(&format!("layers: {before} before, {after} after"));

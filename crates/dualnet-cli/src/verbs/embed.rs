@@ -52,6 +52,8 @@ pub enum PoolingOption {
     Mean,
     /// The first token
     Cls,
+    /// The encoder's pooler, of the first token: tanh(W h + b), or what compress --pooler made of it
+    Pooler,
 }
 
 impl From<PoolingOption> for Pooling {
@@ -59,6 +61,7 @@ impl From<PoolingOption> for Pooling {
         match option {
             PoolingOption::Mean => Self::Mean,
             PoolingOption::Cls => Self::Cls,
+            PoolingOption::Pooler => Self::Pooler,
         }
     }
 }

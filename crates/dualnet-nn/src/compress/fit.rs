@@ -28,8 +28,8 @@ pub(super) struct Fitted {
 }
 
 impl Fitted {
-    /// The encoder of the layers `kept` alone.
-    pub(super) fn dropped(original: &Encoder, kept: &[usize]) -> Self {
+    /// The encoder of the layers `kept` alone, each as it is.
+    pub(super) fn of_layers(original: &Encoder, kept: &[usize]) -> Self {
         let layers = kept.iter().map(|l| original.layers[*l].clone()).collect();
         let encoder = Encoder { layers, ..original.clone() };
         Self { encoder, layers: Vec::new(), kept: kept.to_vec(), tokens: 0 }
@@ -144,7 +144,7 @@ pub(super) fn covariance(sums: &RidgeStatistics) -> Mat<f64> {
 }
 
 /// Ridge regression of the targets on some of the features.
-fn solve(sums: &RidgeStatistics, columns: &[usize], resources: &Resources) -> Result<Linear> {
+pub(super) fn solve(sums: &RidgeStatistics, columns: &[usize], resources: &Resources) -> Result<Linear> {
     let (m, outputs) = (columns.len(), sums.outputs());
     let mut a = Mat::from_fn(m, m, |i, j| sums.scatter()[(columns[i], columns[j])]);
     let mean = (0..m).map(|i| a[(i, i)]).sum::<f64>() / m.max(1) as f64;

@@ -1,20 +1,23 @@
-//! Narrower feed-forward nets for a pretrained encoder, from unlabeled texts.
+//! Narrower feed-forward nets and another pooler for a pretrained encoder, from unlabeled texts.
 //!
 //! A feed-forward net W2 phi(W1 x + b1) + b2 is a sum of features phi(g x + h). Layer by layer, some features are kept (or drawn), and the
 //! map from them to the output is solved for by ridge regression against what the original computes there, corrected for the drift of
 //! the layers already replaced. Then, if asked for, steps of Adam: on each layer by itself before the next one, and on all together against
-//! the last hidden states and the embeddings of the original. No labels anywhere.
+//! the last hidden states and the embeddings of the original. At the end, if asked for, random features with such a map in place of the pooler.
+//! No labels anywhere.
 
 mod calibrate;
 mod damage;
 mod distill;
 mod fit;
 mod local;
+mod pooler;
 mod report;
 mod save;
 mod select;
 mod svd;
 
+pub use pooler::{POOLER_INPUTS, PoolerReport};
 pub use report::{LayerReport, Quality, Report};
 pub use save::{REPORT, save};
 
@@ -71,6 +74,8 @@ pub enum Layers {
     Named(Vec<usize>),
     /// So many: those whose replacement, alone, lowers the cosine of embeddings least.
     LeastDamage(usize),
+    /// None: the pooler alone is replaced, without steps and by [`Method::Neurons`], the default. The size says nothing then.
+    None,
 }
 
 /// Steps of Adam; 0: none.
@@ -109,6 +114,8 @@ pub struct Options {
     pub whole: bool,
     /// Most tokens that layers are fitted on; distillation takes what it needs.
     pub tokens: usize,
+    /// Random features of the pooler that replaces the original's at the end; none: the pooler stays.
+    pub pooler: Option<usize>,
 }
 
 /// A smaller encoder, and what is known of it.
@@ -136,15 +143,16 @@ pub struct Teacher<'a> {
 /// Makes an encoder smaller from texts or images. The same options, inputs and seed give the same bits for any number of threads.
 ///
 /// # Errors
-/// Fewer than 20 texts; layers with adapters; a size, layers or a combination that make no sense; numbers that leave the range; interruption; memory: the
-/// states of all calibration tokens, four times d numbers each; distillation keeps d numbers a token in a quarter of the memory at most.
+/// Fewer than 20 texts; layers with adapters; steps on all layers towards what a pooler gives; another pooler where there is none; a size, layers or
+/// a combination that make no sense; numbers that leave the range; interruption; memory: the states of all calibration tokens, four times d
+/// numbers each; distillation keeps d numbers a token in a quarter of the memory at most.
 pub fn compress(
     original: &Teacher<'_>,
     inputs: &Inputs,
     options: &Options,
     resources: &Resources,
 ) -> Result<Compressed> {
-    let mut plan = Plan::new(original.encoder, options)?;
+    let mut plan = Plan::new(original, options)?;
     let (apart, rest) = split(inputs, resources)?;
     let start = Instant::now();
     let damage = match options.layers {
@@ -152,7 +160,10 @@ pub fn compress(
         _ => Vec::new(),
     };
     let mut fitted = match options.method {
-        Method::DropLayers => fit::Fitted::dropped(original.encoder, &plan.layers),
+        _ if options.layers == Layers::None => {
+            fit::Fitted::of_layers(original.encoder, &Vec::from_iter(0..original.encoder.layers.len()))
+        }
+        Method::DropLayers => fit::Fitted::of_layers(original.encoder, &plan.layers),
         _ => fit::fit(original.encoder, &take(&rest, options.tokens), &plan, options, resources)?,
     };
     let seconds_fit = start.elapsed().as_secs_f64();
@@ -165,16 +176,27 @@ pub fn compress(
         0 => None,
         _ => Some(report::quality(original, &fitted.encoder, &apart, resources)?),
     };
+    let seconds_distill = start.elapsed().as_secs_f64();
+    let pooler = match options.pooler {
+        None => None,
+        Some(features) => {
+            let encoders = [original.encoder, &fitted.encoder];
+            let (pooler, report) = pooler::fit(encoders, features, [&rest, &apart], resources)?;
+            fitted.encoder.pooler = Some(pooler);
+            Some(report)
+        }
+    };
     let report = Report {
         damage,
         layers: fitted.layers,
         parameters: [original.encoder, &fitted.encoder].map(report::parameters),
         fit: fit_quality,
         distilled,
+        pooler,
         tokens_fit: fitted.tokens,
         texts_apart: apart.len(),
         seconds_fit,
-        seconds_distill: start.elapsed().as_secs_f64(),
+        seconds_distill,
     };
     let whole = options.whole && options.steps.distill > 0;
     Ok(Compressed { encoder: fitted.encoder, report, kept: fitted.kept, whole })
@@ -210,8 +232,13 @@ fn refuse_adapters(encoder: &Encoder) -> Result<()> {
 }
 
 impl Plan {
-    fn new(encoder: &Encoder, options: &Options) -> Result<Self> {
+    fn new(original: &Teacher<'_>, options: &Options) -> Result<Self> {
+        let encoder = original.encoder;
         refuse_adapters(encoder)?;
+        Self::check_pooler(original, options)?;
+        if options.layers == Layers::None {
+            return Ok(Self { layers: Vec::new(), widths: Vec::new(), method: options.method });
+        }
         let count = encoder.layers.len();
         if let Size::Ratio(ratio) = options.size
             && !(ratio > 0.0 && ratio <= 1.0)
@@ -269,6 +296,32 @@ impl Plan {
         };
         let widths = layers.iter().map(narrow).collect::<Result<_>>()?;
         Ok(Self { layers, widths, method: options.method })
+    }
+
+    /// What the options say of poolers.
+    fn check_pooler(original: &Teacher<'_>, options: &Options) -> Result<()> {
+        if original.pooling == Pooling::Pooler && options.steps.distill > 0 {
+            let hint = "distil towards the mean or the first token, or without steps";
+            return Err(Error::invalid("pooling of distillation", "the mean or the first token", "the pooler", hint));
+        }
+        let none = options.layers == Layers::None;
+        if none && options.steps != (Steps { local: 0, distill: 0 }) {
+            let (expected, found) = ("none where no layer changes", format!("{:?}", options.steps));
+            return Err(Error::invalid("steps", expected, found, "name layers, or take no steps"));
+        }
+        if none && options.method != Method::Neurons {
+            let (expected, found) = ("neurons, the default, where no layer changes", format!("{:?}", options.method));
+            return Err(Error::invalid("method", expected, found, "name layers, or leave the method out"));
+        }
+        match options.pooler {
+            None if none => {
+                let hint = "name layers, or the number of features of the pooler";
+                Err(Error::invalid("layers", "some, where the pooler stays as it is", "none", hint))
+            }
+            None => Ok(()),
+            Some(0) => Err(Error::invalid("features of the pooler", "at least one", "0", "512 are a beginning")),
+            Some(_) => original.encoder.needed_pooler().map(|_| ()),
+        }
     }
 
     /// Evenly, and always the last one.

@@ -1,6 +1,6 @@
 //! What a smaller encoder is worth, in figures.
 
-use super::Teacher;
+use super::{PoolerReport, Teacher};
 use crate::encoder::Encoder;
 use crate::error::Result;
 use crate::ffn::Ffn;
@@ -47,10 +47,13 @@ pub struct Report {
     pub layers: Vec<LayerReport>,
     /// Parameters of all layers, without the tables of words and positions.
     pub parameters: [usize; 2],
-    /// After the fit of all layers.
+    /// After the fit of all layers, with the original's pooler.
     pub fit: Quality,
     /// After distillation, if there was any.
     pub distilled: Option<Quality>,
+    /// The pooler, if it was replaced.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pooler: Option<PoolerReport>,
     /// Tokens that layers were fitted on.
     pub tokens_fit: usize,
     /// Texts kept apart to judge by.
@@ -102,11 +105,12 @@ pub(crate) fn quality(
             error += f64::from(a - b).powi(2);
             size += f64::from(*a).powi(2);
         }
-        let [a, b] = [&original, &own].map(|x| {
-            let mut pooled = teacher.pooling.pool(x, &batch);
+        let pooled = |encoder: &Encoder, x| {
+            let mut pooled = encoder.pooled(x, &batch, teacher.pooling, resources)?;
             normalise(&mut pooled);
-            pooled
-        });
+            Ok::<_, crate::Error>(pooled)
+        };
+        let (a, b) = (pooled(teacher.encoder, &original)?, pooled(encoder, &own)?);
         cosines += (0..batch.texts()).map(|i| cosine(a.row(i), b.row(i))).sum::<f64>();
     }
     Ok(Quality { cosine: cosines / inputs.len().max(1) as f64, hidden_error: error / size.max(f64::MIN_POSITIVE) })

@@ -1,11 +1,11 @@
-//! A smaller encoder as a folder of the standard format: the original's files with the nets replaced.
+//! A smaller encoder as a folder of the standard format: the original's files with nets and pooler replaced.
 
 use super::{Compressed, Method, refuse_adapters};
-use crate::config::{CONFIG, Family, RANKS, WIDTHS, read_object};
+use crate::config::{CONFIG, Family, POOLER, RANKS, WIDTHS, read_object};
 use crate::error::{Error, Result};
 use crate::names::{self, Part};
 use crate::weights::{INDEX, SINGLE, Weights};
-use crate::{Attention, Config, Layer};
+use crate::{Attention, Config, Layer, Pooler};
 use dualnet_io::folder::{Existing, write_folder};
 use dualnet_io::tensor_file::{self, Entry, TensorFile};
 use serde_json::{Map, Value, json};
@@ -22,10 +22,10 @@ const WEIGHTS: [&str; 9] = ["safetensors", "bin", "onnx", "onnx_data", "h5", "ms
 const DEPTH: usize = 4;
 
 /// Writes `compressed`, made of the encoder in the folder `from`, to the new folder `to`: all files but weights are copied, `config.json` gets
-/// the new sizes, all tensors but those of replaced nets keep their names, types and bytes. The folder appears whole or not at all.
+/// the new sizes, all tensors but those of replaced nets and poolers keep their names, types and bytes. The folder appears whole or not at all.
 ///
 /// Where all nets have one width (for DINOv2: a multiple of d), `transformers` loads the folder. Else `config.json` has the key `intermediate_sizes`, which this crate alone
-/// understands.
+/// understands; likewise `pooler_features` where the pooler was replaced.
 ///
 /// # Errors
 /// `to` exists; layers with adapters, which no folder holds; `from` changed since it was loaded; what the file system refuses.
@@ -82,6 +82,9 @@ fn new_config(from: &Path, config: &Config, compressed: &Compressed, method: Met
     if ranks.iter().any(|rank| *rank > 0) {
         set(&mut json, RANKS, json!(ranks));
     }
+    if let Some(pooler) = &compressed.report.pooler {
+        set(&mut json, POOLER, json!(pooler.features));
+    }
     if method == Method::Relu {
         set(&mut json, activation_key, json!("relu"));
     }
@@ -97,6 +100,15 @@ type Replaced<'a> = BTreeMap<String, (Vec<usize>, Cow<'a, [f32]>)>;
 
 fn replaced<'a>(config: &Config, weights: &Weights, compressed: &'a Compressed, method: Method) -> Replaced<'a> {
     let mut tensors = Replaced::new();
+    let mut add = |name: &str, shape: &[usize], values: Cow<'a, [f32]>| {
+        tensors.insert(weights.full_name(name), (shape.to_vec(), values));
+    };
+    if let (Some(_), Some(Pooler::Snnk(net))) = (&compressed.report.pooler, &compressed.encoder.pooler) {
+        for (name, map) in [(names::POOLER_FEATURES, &net.up), (names::POOLER_DENSE, &net.down)] {
+            add(&format!("{name}.weight"), &[map.outputs(), map.inputs()], map.weight.as_slice().into());
+            add(&format!("{name}.bias"), &[map.outputs()], (&map.bias[..]).into());
+        }
+    }
     for (layer, old) in compressed.encoder.layers.iter().zip(&compressed.kept) {
         let changed = compressed.report.layers.iter().any(|report| report.layer == *old);
         // Distillation changes the nets of layers that stay, too.
@@ -104,9 +116,6 @@ fn replaced<'a>(config: &Config, weights: &Weights, compressed: &'a Compressed, 
             continue;
         }
         let own = |part| names::name(config.family, *old, part);
-        let mut add = |name: &str, shape: &[usize], values: Cow<'a, [f32]>| {
-            tensors.insert(weights.full_name(name), (shape.to_vec(), values));
-        };
         let Layer { attention: Attention { qkv, out, .. }, attention_norm, ffn, ffn_norm, .. } = layer;
         let (d, m) = (out.outputs(), ffn.up.outputs());
         // Name, map, and the rows of it that count.
