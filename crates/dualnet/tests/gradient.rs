@@ -153,6 +153,22 @@ proptest! {
             prop_assert!(squares.iter().all(|g| g.is_finite() && *g >= 0.0));
         }
     }
+
+    /// Mean squares of each output by itself are those of its gradients.
+    #[test]
+    fn squares_of_outputs_are_kept_apart(net in nets(), seed: u64) {
+        let (x, y, a) = (normals(140, 4, seed), normals(9, 4, seed ^ 1), normals(9, 3, seed ^ 2));
+        let resources = Resources::new(2).unwrap();
+        let kernel = DenseKernel::new(&net, 4).unwrap();
+        let gradient = KernelGradient::new(&kernel, KINDS[0], y.as_ref(), a.as_ref(), &resources).unwrap();
+        let each = gradient.squares_each(x.as_ref(), &resources).unwrap();
+        for (k, at) in gradient.at(x.as_ref(), &resources).unwrap().iter().enumerate() {
+            for j in 0..4 {
+                let mean = (0..140).map(|i| at[(i, j)].powi(2)).sum::<f64>() / 140.0;
+                prop_assert!((each[(k, j)] - mean).abs() <= 1e-12 * mean.max(1e-300));
+            }
+        }
+    }
 }
 
 #[test]

@@ -136,6 +136,26 @@ fn leave_one_out_equals_refitting() -> Result<()> {
     Ok(())
 }
 
+/// Other targets on the same kernel have the coefficients that a path of their own gives them.
+#[test]
+fn other_targets_have_their_own_coefficients() -> Result<()> {
+    let (n, resources) = (70, Resources::new(2)?);
+    let (own, other) = (Draws(9).mat(n, 2), Draws(11).mat(n, 3));
+    for weights in [None, Some((0..n).map(|i| 0.5 + (i % 3) as f64).collect::<Vec<_>>())] {
+        let options = options(Centering::None, weights, &[0.3]);
+        let path = |y: &Mat<f64>| DualPath::new(kernel(n, 5), y.as_ref(), options.clone(), &resources);
+        let found = path(&own)?.coefficients_of(other.as_ref(), 0.3, &resources)?;
+        let expected = path(&other)?.fit(0.3, &resources)?.coefficients;
+        let error = found.as_slice().iter().zip(expected.as_slice()).fold(0.0f64, |e, (a, b)| e.max((a - b).abs()));
+        assert!(error < 1e-12, "{error}");
+    }
+    let path = DualPath::new(kernel(n, 5), own.as_ref(), DualOptions::default(), &resources)?;
+    let refused = |y: &Mat<f64>| path.coefficients_of(y.as_ref(), 0.3, &resources).unwrap_err().to_string();
+    assert!(refused(&Draws(1).mat(n - 1, 1)).contains("70 rows"));
+    assert!(refused(&Mat::from_fn(n, 1, |i, _| if i == 4 { f64::NAN } else { 0.0 })).contains("row 4"));
+    Ok(())
+}
+
 /// The trace of the smoother, from fits to unit targets; the variance, from its definition.
 #[test]
 fn degrees_of_freedom_and_variance_equal_their_definitions() -> Result<()> {

@@ -112,7 +112,9 @@ fn learn_on_more(
     let rows = draw(all, SOME_ROWS, target, resources.seed).unwrap_or_else(|| (0..all).collect());
     let of = |rows: &[usize]| Ok((preprocess.apply(&frame.select(rows))?, standardised(&target.select(rows), units)?));
     let ((x, y), of_classes) = (of(&rows)?, target.select(&rows));
-    let task = Task { candidate, x: x.as_ref(), y: y.as_ref(), codes: of_classes.codes(), options };
+    let of_columns = preprocess.input_of_columns();
+    let (codes, inputs) = (of_classes.codes(), &of_columns[..]);
+    let task = Task { candidate, x: x.as_ref(), y: y.as_ref(), codes, inputs, options };
     let (metric, mut report) = match learn(&task, resources)? {
         (Some(metric), Some(report)) if options.metric == MetricChoice::Auto && all >= 2 * rows.len() => {
             (metric, report)

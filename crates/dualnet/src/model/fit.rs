@@ -162,7 +162,9 @@ pub fn fit(frame: &Frame, target: &Target, options: &FitOptions, resources: &Res
     let solution = kept.then_some(solution);
     let (preprocess, mut x) = prepared.swap_remove(at);
     drop(prepared);
-    let task = metric::Task { candidate, x: x.as_ref(), y: y.as_ref(), codes: target.codes(), options };
+    let of_columns = preprocess.input_of_columns();
+    let (codes, inputs) = (target.codes(), &of_columns[..]);
+    let task = metric::Task { candidate, x: x.as_ref(), y: y.as_ref(), codes, inputs, options };
     let (metric, learned) = learn(&task, resources)?;
     let solution = match (solution, &metric) {
         (Some(solution), None) => solution,

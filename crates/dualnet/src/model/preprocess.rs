@@ -314,6 +314,16 @@ impl Preprocess {
         };
         self.steps.iter().flat_map(of).collect()
     }
+
+    /// The number of the input that each encoded column is of; those of an input stand side by side.
+    pub(super) fn input_of_columns(&self) -> Vec<usize> {
+        let columns = self.columns();
+        let mut numbers = Vec::with_capacity(columns.len());
+        for (number, group) in columns.chunk_by(|a, b| a.0 == b.0).enumerate() {
+            numbers.extend(group.iter().map(|_| number));
+        }
+        numbers
+    }
 }
 
 /// A step with the column it reads.

@@ -144,6 +144,30 @@ impl DualPath {
         let loo_variance = self.weights.iter().enumerate().map(variance).collect();
         Ok(DualFit { coefficients, intercept, loo_variance, point: self.point(&solved)? })
     }
+
+    /// The coefficients of the same at one lambda for other targets (n, outputs), whose mean is to be 0: no intercept is taken out. Cost 4 n^2
+    /// operations an output.
+    ///
+    /// # Errors
+    /// Shapes; numbers that are not finite; as [`Self::fit`].
+    pub fn coefficients_of(&self, targets: MatRef<'_, f64>, lambda: f64, resources: &Resources) -> Result<Mat<f64>> {
+        check_lambdas(&[lambda])?;
+        targets.check_finite("targets of ridge")?;
+        let (n, outputs) = (self.weights.len(), targets.cols());
+        if targets.rows() != n {
+            let (expected, found) = (format!("{n} rows"), targets.rows().to_string());
+            return Err(Error::Shape { what: "targets of ridge".into(), expected, found });
+        }
+        let (factor, ..) = self.factor(lambda)?;
+        let sides = Mat::from_fn(n, outputs, |i, j| self.weights[i].sqrt() * targets.row(i)[j]);
+        let (mut rotated, mut applied) = (Mat::zeros(n, outputs), Mat::zeros(n, outputs));
+        let q = self.reduction.q.as_ref();
+        gemm_tn_parallel(resources, rotated.as_mut(), Update::Replace, 1.0, q, sides.as_ref())?;
+        factor.solve(&mut rotated)?;
+        gemm_nn_parallel(resources, applied.as_mut(), Update::Replace, 1.0, q, rotated.as_ref())?;
+        let coefficient = |i: usize, j: usize| self.weights[i].sqrt() * applied[(i, j)] / self.unit;
+        in_range(Mat::from_fn(n, outputs, coefficient), "coefficients of ridge")
+    }
 }
 
 fn offsets(targets: MatRef<'_, f64>, weights: &[f64], centering: Centering) -> Vec<f64> {

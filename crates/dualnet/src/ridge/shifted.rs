@@ -64,7 +64,7 @@ impl DualPath {
     }
 
     /// Decomposes `B + shift I`, with as little jitter as it takes; its condition number.
-    fn factor(&self, lambda: f64) -> Result<(BlockFactor, f64, Option<Jitter>, f64)> {
+    pub(super) fn factor(&self, lambda: f64) -> Result<(BlockFactor, f64, Option<Jitter>, f64)> {
         let n = self.weights.len();
         let wanted = self.relative(lambda);
         if wanted > 1e30 {

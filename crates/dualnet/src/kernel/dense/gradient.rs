@@ -114,11 +114,18 @@ impl<'a> KernelGradient<'a> {
 
     /// The diagonal of [`Self::outer_product`], without the rest of it.
     pub fn squares(&self, x: MatRef<'_, f64>, resources: &Resources) -> Result<Vec<f64>> {
-        let mut all = vec![0.0; self.kernel.width];
+        let each = self.squares_each(x, resources)?;
+        Ok((0..each.cols()).map(|j| (0..each.rows()).map(|k| each[(k, j)]).sum()).collect())
+    }
+
+    /// The same for each output by itself (outputs x d): (1/m) sum_i (df_k/dx_j)^2 at the rows x_i of `x`.
+    pub fn squares_each(&self, x: MatRef<'_, f64>, resources: &Resources) -> Result<Mat<f64>> {
+        let mut all = Mat::zeros(self.outputs(), self.kernel.width);
         let share = 1.0 / x.rows().max(1) as f64;
         self.blocks(x, resources, |_, _, block| {
             for row in 0..block.rows() {
-                all.iter_mut().zip(block.row(row)).for_each(|(sum, g)| *sum += share * g * g);
+                let sums = all.row_mut(row / TILE).iter_mut();
+                sums.zip(block.row(row)).for_each(|(sum, g)| *sum += share * g * g);
             }
             Ok(())
         })?;

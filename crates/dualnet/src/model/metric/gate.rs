@@ -1,6 +1,6 @@
 //! Whether a metric helps, by 3-fold cross-validation: shapes and numbers of steps, learned on two folds and judged on the third.
 
-use super::learn::{Task, best_fit, gate_rows, next_metric, transformed};
+use super::learn::{Solved, Task, best_fit, gate_rows, next_metric, transformed};
 use super::{GAIN, GATE_ROWS, LEARN_ROWS, Metric, MetricChoice, MetricKind, MetricReport, MetricTried, STEPS};
 use crate::error::Result;
 use crate::linalg::{Mat, MatRef};
@@ -141,6 +141,9 @@ fn folds(rows: &[usize], codes: &[usize], seed: u64) -> Vec<Vec<usize>> {
     parts
 }
 
+/// Of a fit, and of fits to noise.
+type Coefficients = (Mat<f64>, Mat<f64>);
+
 struct Fold<'a> {
     task: &'a Task<'a>,
     x: Mat<f64>,
@@ -168,17 +171,18 @@ impl<'a> Fold<'a> {
         &self,
         kind: MetricKind,
         before: Option<&Metric>,
-        coefficients: &Mat<f64>,
+        (coefficients, noise): &Coefficients,
         resources: &Resources,
     ) -> Result<Option<Metric>> {
         let z = transformed(&self.x, before)?;
-        next_metric(self.task, kind, (z.as_ref(), before), coefficients.as_ref(), resources)
+        next_metric(self.task, kind, (z.as_ref(), before), (coefficients.as_ref(), noise.as_ref()), resources)
     }
 
     /// Squared errors of the fit in a metric, and its coefficients.
-    fn judge(&self, metric: Option<&Metric>, resources: &Resources) -> Result<(Errors, Mat<f64>)> {
+    fn judge(&self, metric: Option<&Metric>, resources: &Resources) -> Result<(Errors, Coefficients)> {
         let z = transformed(&self.x, metric)?;
-        let fit = best_fit(self.task.solve(z.as_ref(), self.y.as_ref(), resources)?, resources)?;
+        let Solved { fit, noise } =
+            best_fit(self.task, self.task.solve(z.as_ref(), self.y.as_ref(), resources)?, resources)?;
         let candidate = self.task.candidate;
         let (net, kernel) = (candidate.net.clone(), candidate.kernel);
         let exact = Exact { net, kernel, x: z, coefficients: fit.coefficients, lambda_absolute: 0.0 };
@@ -189,7 +193,7 @@ impl<'a> Fold<'a> {
             new: squared_error(values.as_ref(), self.truth.as_ref()),
             left_out: share * squared_error(fit.point.loo.as_ref(), self.y.as_ref()),
         };
-        Ok((errors, exact.coefficients))
+        Ok((errors, (exact.coefficients, noise)))
     }
 }
 

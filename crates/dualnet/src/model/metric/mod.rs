@@ -6,10 +6,12 @@
 //!
 //! - full: M = G^(1/2) d / tr G^(1/2);
 //! - diagonal: M = diag(sqrt G_jj) d / sum_j sqrt G_jj;
-//! - sharp: M = diag(G_jj) d / sum_j G_jj.
+//! - sharp: M = diag(s_j G_jj) d / sum_j s_j G_jj, with s_j = max(1 - N_j / G_j, 1/10) for all columns of an input, N_j and G_j being sums over them
+//!   (classes: s_j = 1).
 //!
-//! The square root matters for directions: M = G collapses to one or two within two steps. Inputs that are nothing but noise are better cut down harder,
-//! which the sharp shape does. Whether a metric helps is asked of 3-fold
+//! N is what the same fit makes of noise: the mean squares of gradients of fits to normal numbers, at the same lambda, as large as what is left
+//! unexplained of rows left out. An input of noise has G_j near N_j, whatever its scale and encoding, and goes at once.
+//! The square root matters for directions: M = G collapses to one or two within two steps. Whether a metric helps is asked of 3-fold
 //! cross-validation ([`gate`]), never of leave-one-out: the metric has seen the targets of the rows left out, so that their error
 //! falls while that of new rows rises.
 
@@ -73,7 +75,7 @@ pub enum MetricKind {
     Full,
     /// One number an input: the root of the mean square of the derivatives by it.
     Diagonal,
-    /// One number an input: that mean square itself, which takes inputs of little influence almost away.
+    /// One number an input: that mean square itself, less what fits to noise have there, which takes inputs of noise almost away.
     Sharp,
 }
 
