@@ -1,4 +1,4 @@
-//! `dualnet embed` and `dualnet compress`, on tiny encoders.
+//! `dualnet embed`, `dualnet compress` and `dualnet export`, on tiny encoders.
 
 #![allow(clippy::unwrap_used)]
 
@@ -117,6 +117,23 @@ fn poolers_are_applied_and_replaced() {
         &["pooler.dense", "--pooling cls"],
     );
     assert!(!place.path("q").exists() && !place.path("q.npy").exists());
+}
+
+/// What the files hold is tested beside `dualnet_nn::onnx`.
+#[test]
+fn encoders_are_exported() {
+    let place = Place::new();
+    let [text, image] = ["bert", "vit"].map(|name| tiny(name).display().to_string());
+    let full = place.json(&format!("export {text} -o m.onnx"));
+    let size = std::fs::metadata(place.path("m.onnx")).unwrap().len();
+    assert_eq!((&full["bytes"], &full["precision"], &full["rounding"]), (&size.into(), &"f32".into(), &0.0.into()));
+    let whole = place.json(&format!("export {text} --int8 --pooling cls -o m.onnx"));
+    let smaller = std::fs::metadata(place.path("m.onnx")).unwrap().len();
+    assert!(smaller < size && whole["bytes"] == smaller && whole["rounding"].as_f64().unwrap() > 1e-4, "{whole}");
+    place.ok(&format!("export {image} -o v.onnx"));
+    place.fails("export nowhere -o n.onnx", &["nowhere", "config.json"]);
+    place.fails(&format!("export {} --pooling pooler -o n.onnx", tiny("distilbert").display()), &["pooler.dense"]);
+    assert!(!place.path("n.onnx").exists());
 }
 
 #[test]

@@ -212,7 +212,7 @@ impl Keys {
         if !hidden.is_multiple_of(heads) {
             return Err(self.bad("num_attention_heads", &format!("a divisor of {hidden}"), &heads.to_string()));
         }
-        if let Some(act) = self.map.get("pooler_act").filter(|act| act.as_str() != Some("tanh")) {
+        if let Some(act) = self.map.get("pooler_act").filter(|act| !act.is_null() && act.as_str() != Some("tanh")) {
             return Err(self.bad("pooler_act", "tanh", &act.to_string()));
         }
         for (key, wanted) in [("qkv_bias", true), ("use_swiglu_ffn", false)] {

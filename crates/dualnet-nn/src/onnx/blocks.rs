@@ -5,6 +5,7 @@ use super::maps::Maps;
 use super::proto::Attribute;
 use crate::activation::Activation;
 use crate::attention::Attention;
+use crate::ffn::Ffn;
 use crate::layer::{Layer, NormOrder};
 use crate::norm::LayerNorm;
 use std::f32::consts::{FRAC_1_SQRT_2, PI};
@@ -26,19 +27,19 @@ pub(super) fn layer(
 ) -> Value {
     let name = |part: &str| format!("layer.{i}.{part}");
     let attend = |graph: &mut Graph, maps: &mut Maps, x: &str| {
-        attention(graph, maps, &name("attention"), x, &layer.attention, terms)
+        let part = attention(graph, maps, &name("attention"), x, &layer.attention, terms);
+        adapted(graph, maps, &name("attention_adapter"), part, layer.attention_adapter.as_ref())
     };
-    let net = |graph: &mut Graph, maps: &mut Maps, x: &str| {
-        let up = maps.linear(graph, &name("ffn.up"), x, &layer.ffn.up);
-        let act = activation(graph, layer.ffn.activation, &up);
-        maps.linear(graph, &name("ffn.down"), &act, &layer.ffn.down)
+    let pass = |graph: &mut Graph, maps: &mut Maps, x: &str| {
+        let part = net(graph, maps, &name("ffn"), x, &layer.ffn);
+        adapted(graph, maps, &name("ffn_adapter"), part, layer.ffn_adapter.as_ref())
     };
     match layer.order {
         NormOrder::After => {
             let part = attend(graph, maps, x);
             let sum = graph.op("Add", &[x, &part], &[]);
             let x = norm(graph, &name("attention_norm"), &layer.attention_norm, &sum);
-            let part = net(graph, maps, &x);
+            let part = pass(graph, maps, &x);
             let sum = graph.op("Add", &[&x, &part], &[]);
             norm(graph, &name("ffn_norm"), &layer.ffn_norm, &sum)
         }
@@ -47,10 +48,24 @@ pub(super) fn layer(
             let part = attend(graph, maps, &entry);
             let x = graph.op("Add", &[x, &part], &[]);
             let entry = norm(graph, &name("ffn_norm"), &layer.ffn_norm, &x);
-            let part = net(graph, maps, &entry);
+            let part = pass(graph, maps, &entry);
             graph.op("Add", &[&x, &part], &[])
         }
     }
+}
+
+/// A net with one hidden layer.
+pub(super) fn net(graph: &mut Graph, maps: &mut Maps, name: &str, x: &str, net: &Ffn) -> Value {
+    let up = maps.linear(graph, &format!("{name}.up"), x, &net.up);
+    let act = activation(graph, net.activation, &up);
+    maps.linear(graph, &format!("{name}.down"), &act, &net.down)
+}
+
+/// What a part gives, through its adapter if there is one.
+fn adapted(graph: &mut Graph, maps: &mut Maps, name: &str, part: Value, adapter: Option<&Ffn>) -> Value {
+    let Some(adapter) = adapter else { return part };
+    let change = net(graph, maps, name, &part, adapter);
+    graph.op("Add", &[&part, &change], &[])
 }
 
 /// A layer norm over the last axis.

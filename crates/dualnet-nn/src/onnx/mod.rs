@@ -48,7 +48,7 @@ pub struct Exported {
 /// Writes the encoder to the new or replaced file `to`. Images have `image_size` pixels a side; of no meaning for texts.
 ///
 /// # Errors
-/// More than 2 GiB of weights; an image size that the positions do not stretch to; what the file system refuses.
+/// More than 2 GiB of weights; a pooling that needs a pooler, where there is none; an image size that the positions do not stretch to; what the file system refuses.
 ///
 /// Cost: the bytes of the file, twice, in memory.
 pub fn save(
@@ -91,7 +91,7 @@ fn build(encoder: &Encoder, pooling: Pooling, image_size: usize, (graph, maps): 
         Embeddings::Patches(patches) => Size::Is(patches.length(image_size)),
     };
     graph.output("last_hidden_state", &x, &[Size::Any(BATCH), tokens, d]);
-    let embedding = end::pooled(graph, pooling, &x, begin.present.as_deref());
+    let embedding = end::pooled((graph, maps), (encoder, pooling), &x, begin.present.as_deref())?;
     graph.output("embedding", &embedding, &[Size::Any(BATCH), d]);
     Ok(())
 }
