@@ -91,7 +91,7 @@ impl Steps {
     /// Steps on each layer that served well on sentence encoders.
     pub const LOCAL: usize = 150;
     /// Likewise on all together.
-    pub const DISTILL: usize = 750;
+    pub const DISTILL: usize = 660;
 
     /// Tokens to fit layers on that served well; distillation makes up for fewer.
     pub fn tokens(self) -> usize {
