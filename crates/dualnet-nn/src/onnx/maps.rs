@@ -12,7 +12,7 @@ const LARGEST: f32 = 127.0;
 /// What writes maps, and how far off they are.
 pub(super) struct Maps {
     precision: Precision,
-    /// Sums of squared errors and of squares of each matrix that was rounded; the largest quotient so far.
+    /// The largest relative error of a rounded matrix so far, root of the sum of squares to that of its entries.
     pub(super) rounding: f64,
 }
 

@@ -73,8 +73,7 @@ pub(super) fn best_fit(task: &Task<'_>, solution: Solution, resources: &Resource
     Ok(Solved { fit, noise })
 }
 
-/// The metric of a function fitted to `z`, the inputs in the metric `before`; `None` for a function that is constant, or moves along no input more
-/// than fits to noise do.
+/// The metric of a function fitted to `z`, the inputs in the metric `before`; `None` for a function that is constant.
 pub(super) fn next_metric(
     task: &Task<'_>,
     kind: MetricKind,
