@@ -5,7 +5,9 @@ use super::draw::{draw, shuffled};
 use super::fit::{FitOptions, Solution, solve};
 use super::frame::Frame;
 use super::invalid;
-use super::metric::{GAIN, JUDGED_ROWS, Metric, MetricChoice, MetricReport, SOME_ROWS, Task, expected, learn};
+use super::metric::{
+    GAIN, Input, JUDGED_ROWS, Learned, MetricChoice, MetricReport, SOME_ROWS, Search, expected, learn,
+};
 use super::preprocess::{Encoding, Preprocess};
 use super::report::Tried;
 use super::target::Target;
@@ -22,6 +24,8 @@ pub(super) struct Compared {
     pub solution: Solution,
     /// All, best first.
     pub tried: Vec<Tried>,
+    /// Their places in the list.
+    pub order: Vec<usize>,
 }
 
 /// Solves every candidate's path for its encoding's inputs; the best is that of least leave-one-out error, of equals the first.
@@ -33,7 +37,7 @@ pub(super) fn compare(
     resources: &Resources,
 ) -> Result<Compared> {
     let stage = if list.len() > 1 { "choosing" } else { "solving" };
-    let (mut tried, mut winner): (Vec<Tried>, Option<(usize, f64, Solution)>) = (Vec::new(), None);
+    let (mut tried, mut winner): (Vec<(usize, Tried)>, Option<(usize, f64, Solution)>) = (Vec::new(), None);
     for (k, candidate) in list.iter().enumerate() {
         resources.progress.update(stage, k as u64, list.len() as u64);
         let input = inputs.iter().find(|(encoding, _)| *encoding == candidate.encoding);
@@ -41,14 +45,15 @@ pub(super) fn compare(
         let solution = solve(candidate, *x, y, options, resources)?;
         let (lambda, loo_mse) = (solution.point().lambda, solution.point().mse);
         let (net, kernel, encoding) = (candidate.name.clone(), candidate.kernel, candidate.encoding);
-        tried.push(Tried { net, kernel, encoding, lambda, loo_mse });
+        tried.push((k, Tried { net, kernel, encoding, lambda, loo_mse }));
         if winner.as_ref().is_none_or(|(_, mse, _)| loo_mse < *mse) {
             winner = Some((k, loo_mse, solution));
         }
     }
-    tried.sort_by(|a, b| a.loo_mse.total_cmp(&b.loo_mse));
+    tried.sort_by(|(_, a), (_, b)| a.loo_mse.total_cmp(&b.loo_mse));
+    let (order, tried) = tried.into_iter().unzip();
     let (best, _, solution) = winner.ok_or_else(nothing)?;
-    Ok(Compared { best, solution, tried })
+    Ok(Compared { best, solution, tried, order })
 }
 
 fn nothing() -> crate::error::Error {
@@ -82,52 +87,59 @@ pub(super) fn choose(
     let encodings: Vec<Encoding> = prepared.iter().map(Preprocess::encoding).collect();
     let mut list = candidates(&options.net, options.kernel, &encodings)?;
     let y = standardised(&target.select(rows), units)?;
-    let Compared { best, solution, tried } = compare(&list, &inputs, y.as_ref(), options, resources)?;
-    let candidate = list.swap_remove(best);
-    let at = encodings.iter().position(|e| *e == candidate.encoding).ok_or_else(nothing)?;
+    let Compared { best, solution, tried, order } = compare(&list, &inputs, y.as_ref(), options, resources)?;
     let mut lambda = solution.point().lambda;
     drop(solution);
-    let (learned, metric) = learn_on_more((frame, target), (&candidate, &prepared[at]), options, units, resources)?;
-    if let Some(learned) = &learned {
-        let z = learned.apply(inputs[at].1.to_mat())?;
+    let Learned { place, metric, report } = match options.metric {
+        MetricChoice::None => Learned { place: best, metric: None, report: None },
+        _ => learn_on_more((frame, target), (&list, &order, &prepared), options, units, resources)?,
+    };
+    let candidate = list.swap_remove(place);
+    let at = encodings.iter().position(|e| *e == candidate.encoding).ok_or_else(nothing)?;
+    if let Some(metric) = &metric {
+        let z = metric.apply(inputs[at].1.to_mat())?;
         lambda = solve(&candidate, z.as_ref(), y.as_ref(), options, resources)?.point().lambda;
     }
-    let preprocess = prepared.swap_remove(at).with_metric(learned);
-    Ok(Choice { candidate, preprocess, lambda, tried, compared_rows: rows.len(), metric })
+    let preprocess = prepared.swap_remove(at).with_metric(metric);
+    Ok(Choice { candidate, preprocess, lambda, tried, compared_rows: rows.len(), metric: report })
 }
 
-/// Learns the metric for a candidate on more rows than candidates were compared on: it has many numbers, a choice has one. Of many rows it is
-/// kept only if it is expected to help all of them.
+/// Learns the metric on more rows than candidates were compared on: it has many numbers, a choice has one. Of many rows it is kept only if it is
+/// expected to help all of them.
 fn learn_on_more(
     (frame, target): (&Frame, &Target),
-    (candidate, preprocess): (&Candidate, &Preprocess),
+    (list, order, prepared): (&[Candidate], &[usize], &[Preprocess]),
     options: &FitOptions,
     units: &[Unit],
     resources: &Resources,
-) -> Result<(Option<Metric>, Option<MetricReport>)> {
-    if options.metric == MetricChoice::None {
-        return Ok((None, None));
-    }
+) -> Result<Learned> {
     let all = frame.rows();
     let rows = draw(all, SOME_ROWS, target, resources.seed).unwrap_or_else(|| (0..all).collect());
-    let of = |rows: &[usize]| Ok((preprocess.apply(&frame.select(rows))?, standardised(&target.select(rows), units)?));
-    let ((x, y), of_classes) = (of(&rows)?, target.select(&rows));
-    let of_columns = preprocess.input_of_columns();
-    let (codes, inputs) = (of_classes.codes(), &of_columns[..]);
-    let task = Task { candidate, x: x.as_ref(), y: y.as_ref(), codes, inputs, options };
-    let (metric, mut report) = match learn(&task, resources)? {
-        (Some(metric), Some(report)) if options.metric == MetricChoice::Auto && all >= 2 * rows.len() => {
-            (metric, report)
-        }
-        settled => return Ok(settled),
-    };
+    let (part, of_classes) = (frame.select(&rows), target.select(&rows));
+    let y = standardised(&of_classes, units)?;
+    let shown = prepared.iter().map(|p| Ok((p.encoding(), p.apply(&part)?, p.input_of_columns())));
+    let shown = shown.collect::<Result<Vec<_>>>()?;
+    let inputs: Vec<Input<'_>> = shown
+        .iter()
+        .map(|(encoding, x, of_columns)| Input { encoding: *encoding, x: x.as_ref(), of_columns })
+        .collect();
+    let (y, codes) = (y.as_ref(), of_classes.codes());
+    let search = Search { candidates: list, order, inputs: &inputs, y, codes, options };
+    let mut learned = learn(&search, resources)?;
+    let (Some(metric), Some(report)) = (&learned.metric, &mut learned.report) else { return Ok(learned) };
+    if options.metric != MetricChoice::Auto || all < 2 * rows.len() {
+        return Ok(learned);
+    }
     let unseen = shuffled(all, resources.seed).into_iter().filter(|row| rows.binary_search(row).is_err());
     let new: Vec<usize> = unseen.take(JUDGED_ROWS).collect();
-    let found = expected(&task, (&metric, &report), of(&new)?, all, resources)?;
+    let task = search.task(learned.place).ok_or_else(nothing)?;
+    let preprocess = prepared.iter().find(|p| p.encoding() == task.candidate.encoding).ok_or_else(nothing)?;
+    let new = (preprocess.apply(&frame.select(&new))?, standardised(&target.select(&new), units)?);
+    let found = expected(&task, (metric, report), new, all, resources)?;
     report.expected = Some(found);
-    if found < GAIN {
-        return Ok((Some(metric), Some(report)));
+    if found >= GAIN {
+        (report.kind, report.steps, report.learned_rows, report.optimism) = (None, 0, 0, 1.0);
+        (learned.place, learned.metric) = (order.first().copied().unwrap_or(0), None);
     }
-    (report.kind, report.steps, report.learned_rows, report.optimism) = (None, 0, 0, 1.0);
-    Ok((None, Some(report)))
+    Ok(learned)
 }

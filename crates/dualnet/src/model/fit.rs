@@ -10,7 +10,7 @@ use super::exact::Exact;
 use super::fitted::{Model, Solution as Solved};
 use super::frame::Frame;
 use super::invalid;
-use super::metric::{self, MetricChoice, learn};
+use super::metric::{self, Input, Learned, MetricChoice, Search, learn};
 use super::outputs::Outputs;
 use super::preprocess::{Encoding, Preprocess};
 use super::report::{LambdaError, Report};
@@ -80,7 +80,7 @@ pub fn plan(rows: usize, columns: usize, outputs: usize, options: &FitOptions) -
     let tried = list.len();
     let compared = compared_rows(rows, tried, options);
     let path = |n: usize| path_flops(n, outputs, options.lambdas.len());
-    let metric_flops = metric::flops((rows, columns, outputs), pair_flops(&list, columns), options);
+    let metric_flops = metric::flops((rows, columns, outputs), tried, pair_flops(&list, columns), options);
     let flops = tried as f64 * path(compared) + if compared == rows { 0.0 } else { path(rows) } + metric_flops;
     let columns = (rows as u64).saturating_mul(columns as u64).saturating_mul(8);
     let bytes = path_bytes(rows, outputs, options.lambdas.len()).saturating_add(columns);
@@ -147,7 +147,7 @@ pub fn fit(frame: &Frame, target: &Target, options: &FitOptions, resources: &Res
     let list = candidates(&options.net, options.kernel, &encodings)?;
     let some = draw(rows, compared_rows(rows, list.len(), options), target, resources.seed);
     let inputs = || prepared.iter().map(|(p, x)| (p.encoding(), x.as_ref()));
-    let Compared { best, solution, tried } = match &some {
+    let Compared { best, solution, tried, order } = match &some {
         None => compare(&list, &inputs().collect::<Vec<_>>(), y.as_ref(), options, resources)?,
         Some(some) => {
             let parts: Vec<_> = inputs().map(|(encoding, x)| (encoding, x.select_rows(some))).collect();
@@ -155,17 +155,24 @@ pub fn fit(frame: &Frame, target: &Target, options: &FitOptions, resources: &Res
             compare(&list, &parts, y.as_ref().select_rows(some).as_ref(), options, resources)?
         }
     };
-    let candidate = &list[best];
-    let at = encodings.iter().position(|&e| e == candidate.encoding).unwrap_or(0);
     // The path of the rows compared goes before that of all is made; of many rows no two fit the memory together.
     let kept = some.is_none() && (options.metric == MetricChoice::None || rows <= options.all_rows);
     let solution = kept.then_some(solution);
+    let Learned { place, metric, report: learned } = match options.metric {
+        MetricChoice::None => Learned { place: best, metric: None, report: None },
+        _ => {
+            let of_columns: Vec<Vec<usize>> = prepared.iter().map(|(p, _)| p.input_of_columns()).collect();
+            let shown = prepared.iter().zip(&of_columns);
+            let shown = shown.map(|((p, x), of)| Input { encoding: p.encoding(), x: x.as_ref(), of_columns: of });
+            let inputs: Vec<Input<'_>> = shown.collect();
+            let (y, codes) = (y.as_ref(), target.codes());
+            learn(&Search { candidates: &list, order: &order, inputs: &inputs, y, codes, options }, resources)?
+        }
+    };
+    let candidate = &list[place];
+    let at = encodings.iter().position(|&e| e == candidate.encoding).unwrap_or(0);
     let (preprocess, mut x) = prepared.swap_remove(at);
     drop(prepared);
-    let of_columns = preprocess.input_of_columns();
-    let (codes, inputs) = (target.codes(), &of_columns[..]);
-    let task = metric::Task { candidate, x: x.as_ref(), y: y.as_ref(), codes, inputs, options };
-    let (metric, learned) = learn(&task, resources)?;
     let solution = match (solution, &metric) {
         (Some(solution), None) => solution,
         (solution, _) => {

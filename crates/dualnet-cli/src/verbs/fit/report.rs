@@ -156,8 +156,7 @@ pub(super) fn metric_words(report: &Report) -> String {
     let by = |mse: f64| format!("{:+.1} %", 100.0 * (mse / metric.mse_without.max(f64::MIN_POSITIVE) - 1.0));
     match (metric.kind, best) {
         (Some(kind), _) => {
-            let used = metric.tried.iter().find(|t| t.kind == kind && t.steps == metric.steps);
-            let change = used.map_or(String::new(), |t| format!(", cross-validated squared error {}", by(t.mse)));
+            let change = metric.mse.map_or(String::new(), |mse| format!(", cross-validated squared error {}", by(mse)));
             // Others are judged by rows of which the metric has seen some at most.
             let raised = match (report.method == "exact", metric.optimism) {
                 (true, factor) if factor > 1.0 => {

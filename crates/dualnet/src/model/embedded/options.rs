@@ -98,7 +98,8 @@ pub fn plan_embedded(rows: usize, columns: usize, outputs: usize, options: &Embe
     let compared = choice.compared(rows);
     let comparing = tried.len() as f64 * path_flops(compared, outputs, choice.lambdas.len());
     let pair = pair_flops(&tried, columns);
-    let comparing = comparing + metric::flops((rows.min(metric::SOME_ROWS), columns, outputs), pair, choice);
+    let comparing =
+        comparing + metric::flops((rows.min(metric::SOME_ROWS), columns, outputs), tried.len(), pair, choice);
     let (drawn, map) = match options.map {
         // A projection goes through a Hadamard transform of a quarter of the features for every such quarter.
         KernelMap::Random => (32 * dim as u64 * wide, n * m * (16.0 + 4.0 * m.log2())),

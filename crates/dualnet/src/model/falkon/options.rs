@@ -119,7 +119,7 @@ pub fn plan_falkon(
     let again = 1.0 - (room as f64 / all.max(1) as f64).min(1.0);
     let comparing = tried.len() as f64 * path_flops(compared, outputs, choice.lambdas.len());
     let learned = (rows.min(metric::SOME_ROWS), columns, outputs);
-    let comparing = comparing + metric::flops(learned, pair_flops(&tried, columns), choice);
+    let comparing = comparing + metric::flops(learned, tried.len(), pair_flops(&tried, columns), choice);
     let product = 4.0 * n * m * c * narrow * KEPT_SLOWNESS;
     let flops = comparing + pairs * (1.0 + STEPS * again) + STEPS * product + 4.0 * m.powi(3);
     Ok(PcgPlan { rows, landmarks, tiles, precision, bytes, flops })

@@ -1,84 +1,172 @@
-//! Whether a metric helps, by 3-fold cross-validation: shapes and numbers of steps, learned on two folds and judged on the third.
+//! Whether a metric helps, and for which candidate: 3-fold cross-validation, each step learned on two folds and judged on the third.
+//!
+//! Which net and encoding are best is another question in a metric than without: bins and shallow nets, which lose least to inputs of noise, are not what
+//! suits the inputs that are left. All shapes of all candidates would be eight searches, so this is a race: of each encoding the candidate with the least
+//! leave-one-out error starts in every shape; the two that lead after a step go on; and in their metrics other nets may overtake them.
 
-use super::learn::{Solved, Task, best_fit, gate_rows, next_metric, transformed};
+use super::chain::{Chain, Point, Start, judge};
+use super::fold::{Errors, FOLDS, Fold, parts};
+use super::task::{Search, Task};
 use super::{GAIN, GATE_ROWS, LEARN_ROWS, Metric, MetricChoice, MetricKind, MetricReport, MetricTried, STEPS};
 use crate::error::Result;
-use crate::linalg::{Mat, MatRef};
-use crate::model::exact::{Exact, Variances};
+use crate::linalg::Mat;
+use crate::model::draw::some_of;
 use crate::model::fit::{FitOptions, path_flops};
-use crate::model::shuffled;
+use crate::model::preprocess::Encoding;
+use crate::random::{Draws, Purpose};
 use crate::resources::Resources;
 
-const FOLDS: usize = 3;
+/// Chains that go on after their first step.
+const LEADERS: usize = 2;
+
+/// Another candidate than that of least leave-one-out error must lead it by this factor.
+const CHANGE: f64 = 0.99;
 
 /// Bound of what leave-one-out is multiplied by: where it is 0, up to rounding, nothing can be said.
 const MOST_OPTIMISM: f64 = 100.0;
 
-/// What cross-validation found.
-pub(super) struct Gate {
-    /// Shape and steps to use; `None`: no metric.
-    pub chosen: Option<(MetricKind, usize)>,
-    pub report: MetricReport,
+/// What to learn on all rows.
+pub(super) struct Chosen {
+    /// Place of the candidate.
+    pub place: usize,
+    pub kind: MetricKind,
+    /// For each step, lambda and mean squared error of the fit whose gradients it takes.
+    pub steps: Vec<(f64, f64)>,
 }
 
-/// Compares 0 to [`STEPS`] steps of each of `kinds`; a kind takes no further step once one did not lower its error.
-pub(super) fn gate(task: &Task<'_>, kinds: &[MetricKind], resources: &Resources) -> Result<Gate> {
-    let some = gate_rows(task.x.rows(), resources).unwrap_or_else(|| (0..task.x.rows()).collect());
-    let parts = folds(&some, task.codes, resources.seed);
-    let folds: Vec<Fold<'_>> = (0..parts.len()).map(|at| Fold::new(task, &parts, at)).collect();
-    let (mut at, all) = (0, FOLDS * (1 + STEPS * kinds.len()));
-    let mut judge = |fold: &Fold<'_>, metric: Option<&Metric>| {
-        resources.progress.update("judging metrics", at as u64, all as u64);
-        at += 1;
-        fold.judge(metric, resources)
-    };
-    let (mut without, mut plain) = (Errors::default(), Vec::new());
-    for fold in &folds {
-        let (errors, coefficients) = judge(fold, None)?;
-        without.add(errors);
-        plain.push(coefficients);
-    }
-    let count = (some.len() * task.y.cols()) as f64;
-    let mut tried: Vec<(MetricTried, Errors)> = Vec::new();
-    for &kind in kinds {
-        let (mut before, mut states) = (without, plain.iter().map(|c| (None, c.clone())).collect::<Vec<_>>());
-        for steps in 1..=STEPS {
-            let mut errors = Errors::default();
-            for (fold, (metric, coefficients)) in folds.iter().zip(&mut states) {
-                // A constant function has no metric: the step changes nothing.
-                if let Some(next) = fold.next(kind, metric.as_ref(), coefficients, resources)? {
-                    *metric = Some(next);
-                }
-                let (found, solved) = judge(fold, metric.as_ref())?;
-                errors.add(found);
-                *coefficients = solved;
-            }
-            tried.push((MetricTried { kind, steps, mse: errors.new / count }, errors));
-            if errors.new >= before.new {
-                break;
-            }
-            before = errors;
-        }
-    }
-    resources.progress.update("judging metrics", all as u64, all as u64);
-    let mse_without = without.new / count;
-    // Of equals the first: fewer steps, and full before diagonal. Sharp must lead by as much as any metric must over none: what is almost taken
-    // away cannot serve the fit to all rows, of which a fold has the smaller part.
-    let handicapped = |t: &MetricTried| if t.kind == MetricKind::Sharp { t.mse / GAIN } else { t.mse };
-    let best = tried.iter().min_by(|(a, _), (b, _)| handicapped(a).total_cmp(&handicapped(b)));
-    let needed = if task.options.metric == MetricChoice::Auto { GAIN * mse_without } else { f64::INFINITY };
-    let best = best.filter(|(best, _)| best.mse < needed);
+/// Compares 0 to [`STEPS`] steps; the report is as if none were chosen.
+pub(super) fn gate(
+    search: &Search<'_>,
+    entrants: &[(usize, Task<'_>)],
+    resources: &Resources,
+) -> Result<(Option<Chosen>, MetricReport)> {
+    let rows = search.rows();
+    let some = part(rows, GATE_ROWS, resources).unwrap_or_else(|| (0..rows).collect());
+    let chains = race(search, entrants, &some, resources)?;
+    let count = (some.len() * search.y.cols()) as f64;
+    let choice = search.options.metric;
+    let first = entrants.first().map_or(0, |(place, _)| *place);
+    // Steps of the first entrant and of others are compared with the first without a step.
+    let without = chains.iter().find(|c| c.place == first).map_or(f64::INFINITY, |c| c.points[0].errors.new);
+    let found = chains.iter().flat_map(|c| (1..c.points.len()).map(move |steps| (c, steps)));
+    // Of equals the first: fewer steps, full before diagonal, the candidate of least leave-one-out error before others.
+    let best = found.min_by(|(a, n), (b, m)| {
+        let handicapped = |c: &Chain<'_>, steps: usize| handicap(search, c, first) * c.points[steps].errors.new;
+        handicapped(a, *n).total_cmp(&handicapped(b, *m))
+    });
+    let needed = if choice == MetricChoice::Auto { GAIN * without } else { f64::INFINITY };
+    let best = best.filter(|(chain, steps)| chain.points[*steps].errors.new < needed);
+    let of = |p: &Point| (p.lambda, p.errors.new / count);
+    let chosen = best.map(|(chain, steps)| {
+        let steps = chain.points[..steps].iter().map(of).collect();
+        Chosen { place: chain.place, kind: chain.kind, steps }
+    });
+    let tried = chains.iter().flat_map(|chain| {
+        let candidate = chain.task.candidate;
+        chain.points.iter().enumerate().skip(1).map(|(steps, point)| MetricTried {
+            net: candidate.name.clone(),
+            kernel: candidate.kernel,
+            encoding: candidate.encoding,
+            kind: chain.kind,
+            steps,
+            mse: of(point).1,
+        })
+    });
     let report = MetricReport {
         kind: None,
         steps: 0,
         gate_rows: some.len(),
-        mse_without,
+        mse_without: without / count,
+        mse: best.map(|(chain, steps)| of(&chain.points[steps]).1),
+        mse_own: best.map(|(chain, _)| of(&chain.points[0]).1),
         learned_rows: 0,
         expected: None,
-        optimism: best.map_or(1.0, |(_, errors)| optimism(*errors, without, some.len(), task.x.rows())),
-        tried: tried.iter().map(|(tried, _)| *tried).collect(),
+        optimism: best.map_or(1.0, |(chain, steps)| {
+            optimism(chain.points[steps].errors, chain.points[0].errors, some.len(), rows)
+        }),
+        tried: tried.collect(),
     };
-    Ok(Gate { chosen: best.map(|(best, _)| (best.kind, best.steps)), report })
+    Ok((chosen, report))
+}
+
+/// What is almost taken away cannot serve the fit to all rows, of which a fold has the smaller part: without the noise of its gradients, a sharp metric must lead
+/// by as much as any must over none.
+fn handicap(search: &Search<'_>, chain: &Chain<'_>, first: usize) -> f64 {
+    let sharp = if chain.kind == MetricKind::Sharp && !search.codes.is_empty() { 1.0 / GAIN } else { 1.0 };
+    if chain.place == first { sharp } else { sharp / CHANGE }
+}
+
+/// All chains with the steps that they took.
+fn race<'a>(
+    search: &Search<'a>,
+    entrants: &[(usize, Task<'a>)],
+    some: &[usize],
+    resources: &Resources,
+) -> Result<Vec<Chain<'a>>> {
+    let parts = parts(some, search.codes, resources.seed);
+    let of = |task: &Task<'_>| (0..FOLDS).map(|at| Fold::new((task.input.x, task.y), &parts, at)).collect::<Vec<_>>();
+    let folds: Vec<(Encoding, Vec<Fold>)> = entrants.iter().map(|(_, t)| (t.input.encoding, of(t))).collect();
+    let folds = |task: &Task<'_>| {
+        let own = folds.iter().find(|(encoding, _)| *encoding == task.input.encoding);
+        own.map_or(&[][..], |(_, folds)| folds)
+    };
+    let all = fits(entrants.len(), search.candidates.len() / search.inputs.len().max(1), 3);
+    let mut at = 0;
+    let mut told = || {
+        resources.progress.update("judging metrics", at.min(all), all);
+        at += 1;
+    };
+    let mut chains = Vec::new();
+    for entrant in entrants {
+        let start = Start::new(*entrant, folds(&entrant.1), &mut told, resources)?;
+        for kind in search.options.metric.kinds(entrant.1.width()) {
+            let mut chain = start.clone().chain(kind);
+            chain.step(folds(&entrant.1), &mut told, resources)?;
+            chains.push(chain);
+        }
+    }
+    let first = entrants.first().map_or(0, |(place, _)| *place);
+    let mut order: Vec<usize> = (0..chains.len()).collect();
+    let ranked = |chain: &Chain<'_>| handicap(search, chain, first) * chain.least();
+    order.sort_by(|&a, &b| ranked(&chains[a]).total_cmp(&ranked(&chains[b])));
+    for &leader in order.iter().take(LEADERS) {
+        let leader = &mut chains[leader];
+        leader.finish(folds(&leader.task), &mut told, resources)?;
+    }
+    for &leader in order.iter().take(LEADERS) {
+        let leader = &chains[leader];
+        if leader.metrics.iter().all(Option::is_none) {
+            continue;
+        }
+        let mut fastest: Option<(f64, (usize, Task<'a>))> = None;
+        let others = search.tasks().filter(|(place, task)| {
+            *place != leader.place
+                && task.input.encoding == leader.task.input.encoding
+                && task.check_gradients().is_ok()
+                && !chains.iter().any(|c| c.place == *place && c.kind == leader.kind)
+        });
+        for (place, task) in others {
+            let (point, _) = judge((&task, folds(&task)), &leader.metrics, &mut told, resources)?;
+            if point.errors.new < fastest.as_ref().map_or(leader.least(), |(least, _)| *least) {
+                fastest = Some((point.errors.new, (place, task)));
+            }
+        }
+        if let Some((_, entrant)) = fastest {
+            let kind = leader.kind;
+            let mut chain = Start::new(entrant, folds(&entrant.1), &mut told, resources)?.chain(kind);
+            chain.finish(folds(&entrant.1), &mut told, resources)?;
+            chains.push(chain);
+        }
+    }
+    resources.progress.update("judging metrics", all, all);
+    Ok(chains)
+}
+
+/// Most fits of the race.
+fn fits(encodings: usize, nets: usize, kinds: usize) -> u64 {
+    let overtaking = if nets > 1 { nets - 1 + 1 + STEPS } else { 0 };
+    let leaders = LEADERS.min(encodings * kinds);
+    (FOLDS * (encodings * (1 + kinds) + leaders * (STEPS - 1 + overtaking))) as u64
 }
 
 /// By what a metric changes the squared error of a fit to `rows` rows, of which `task` has some: found on rows that neither it nor the gate has
@@ -90,32 +178,19 @@ pub(in crate::model) fn expected(
     rows: usize,
     resources: &Resources,
 ) -> Result<f64> {
-    let fold = Fold { task, x: task.x.to_mat(), y: task.y.to_mat(), new, truth };
-    let (without, with) = (fold.judge(None, resources)?.0, fold.judge(Some(metric), resources)?.0);
-    let used = report.tried.iter().find(|t| (Some(t.kind), t.steps) == (report.kind, report.steps));
-    let few = used.map_or(1.0, |t| t.mse / report.mse_without);
-    let many = with.new / without.new;
+    let fold = Fold { x: task.input.x.to_mat(), y: task.y.to_mat(), new, truth };
+    let judge = |metric| Ok(fold.judge(task, metric, resources)?.errors.new);
+    let (without, with): (f64, f64) = (judge(None)?, judge(Some(metric))?);
+    let few = match (report.mse, report.mse_own) {
+        (Some(with), Some(without)) => with / without,
+        _ => 1.0,
+    };
+    let many = with / without;
     let fitted = (report.gate_rows * (FOLDS - 1) / FOLDS) as f64;
-    let slope = (many / few).ln() / (task.x.rows() as f64 / fitted).ln();
-    let found = many * (rows as f64 / task.x.rows() as f64).powf(slope);
+    let slope = (many / few).ln() / (task.y.rows() as f64 / fitted).ln();
+    let found = many * (rows as f64 / task.y.rows() as f64).powf(slope);
     // No error at all on either side: nothing to gain.
     Ok(if found.is_finite() { found } else { 1.0 })
-}
-
-/// Squared errors of the fits to two folds, summed over the folds.
-#[derive(Clone, Copy, Default)]
-struct Errors {
-    /// On the rows of the third.
-    new: f64,
-    /// On their own rows, by leave-one-out, as many as there are in the third.
-    left_out: f64,
-}
-
-impl Errors {
-    fn add(&mut self, other: Errors) {
-        self.new += other.new;
-        self.left_out += other.left_out;
-    }
 }
 
 /// By what to multiply the squared errors of leave-one-out of a fit to all `rows` rows in a metric that has seen them.
@@ -131,88 +206,33 @@ fn optimism(with: Errors, without: Errors, gate_rows: usize, rows: usize) -> f64
     if found.is_finite() { found.clamp(1.0, MOST_OPTIMISM) } else { 1.0 }
 }
 
-/// The rows in [`FOLDS`] parts of equal size; of each class as many in each as can be.
-fn folds(rows: &[usize], codes: &[usize], seed: u64) -> Vec<Vec<usize>> {
-    let mut order: Vec<usize> = shuffled(rows.len(), seed).into_iter().map(|i| rows[i]).collect();
-    order.sort_by_key(|&i| codes.get(i).copied());
-    let mut parts = vec![Vec::new(); FOLDS];
-    order.into_iter().enumerate().for_each(|(at, row)| parts[at % FOLDS].push(row));
-    parts.iter_mut().for_each(|part| part.sort_unstable());
-    parts
-}
-
-/// Of a fit, and of fits to noise.
-type Coefficients = (Mat<f64>, Mat<f64>);
-
-struct Fold<'a> {
-    task: &'a Task<'a>,
-    x: Mat<f64>,
-    y: Mat<f64>,
-    new: Mat<f64>,
-    truth: Mat<f64>,
-}
-
-impl<'a> Fold<'a> {
-    /// Part `at` to judge by, the others to fit.
-    fn new(task: &'a Task<'a>, parts: &[Vec<usize>], at: usize) -> Self {
-        let others = parts.iter().enumerate().filter(|(k, _)| *k != at);
-        let (train, test): (Vec<usize>, _) = (others.flat_map(|(_, part)| part.clone()).collect(), &parts[at]);
-        Self {
-            task,
-            x: task.x.select_rows(&train),
-            y: task.y.select_rows(&train),
-            new: task.x.select_rows(test),
-            truth: task.y.select_rows(test),
-        }
+/// `wanted` of `rows` at random, ascending; `None`: all.
+pub(super) fn part(rows: usize, wanted: usize, resources: &Resources) -> Option<Vec<usize>> {
+    if rows <= wanted {
+        return None;
     }
-
-    /// The metric of the function that was fitted in the metric `before`.
-    fn next(
-        &self,
-        kind: MetricKind,
-        before: Option<&Metric>,
-        (coefficients, noise): &Coefficients,
-        resources: &Resources,
-    ) -> Result<Option<Metric>> {
-        let z = transformed(&self.x, before)?;
-        next_metric(self.task, kind, (z.as_ref(), before), (coefficients.as_ref(), noise.as_ref()), resources)
-    }
-
-    /// Squared errors of the fit in a metric, and its coefficients.
-    fn judge(&self, metric: Option<&Metric>, resources: &Resources) -> Result<(Errors, Coefficients)> {
-        let z = transformed(&self.x, metric)?;
-        let Solved { fit, noise } =
-            best_fit(self.task, self.task.solve(z.as_ref(), self.y.as_ref(), resources)?, resources)?;
-        let candidate = self.task.candidate;
-        let (net, kernel) = (candidate.net.clone(), candidate.kernel);
-        let exact = Exact { net, kernel, x: z, coefficients: fit.coefficients, lambda_absolute: 0.0 };
-        let new = transformed(&self.new, metric)?;
-        let (values, _) = exact.values(&new, &fit.intercept, Variances::Spared, resources)?;
-        let share = self.truth.rows() as f64 / self.y.rows().max(1) as f64;
-        let errors = Errors {
-            new: squared_error(values.as_ref(), self.truth.as_ref()),
-            left_out: share * squared_error(fit.point.loo.as_ref(), self.y.as_ref()),
-        };
-        Ok((errors, (exact.coefficients, noise)))
-    }
+    let mut some = some_of((0..rows).collect(), wanted, Draws::new(resources.seed, Purpose::METRIC, 0));
+    some.sort_unstable();
+    Some(some)
 }
 
-fn squared_error(a: MatRef<'_, f64>, b: MatRef<'_, f64>) -> f64 {
-    (0..a.rows()).flat_map(|i| a.row(i).iter().zip(b.row(i))).map(|(a, b)| (a - b) * (a - b)).sum()
-}
-
-/// Operations of the search for a metric: of (rows, columns, outputs), with `pair` operations a kernel value.
-pub(in crate::model) fn flops((rows, columns, outputs): (usize, usize, usize), pair: f64, options: &FitOptions) -> f64 {
+/// Most operations of the search for a metric: of (rows, columns, outputs) and so many candidates, with `pair` operations a kernel value.
+pub(in crate::model) fn flops(
+    (rows, columns, outputs): (usize, usize, usize),
+    candidates: usize,
+    pair: f64,
+    options: &FitOptions,
+) -> f64 {
     let kinds = options.metric.kinds(columns).len();
     if kinds == 0 {
         return 0.0;
     }
-    // A gradient: two derivatives of every pair, and a product with the rows for each output.
-    let solve = |n: usize| {
-        let pairs = (n as f64).powi(2);
-        let gradient = pairs * (4.0 * pair + 2.0 * (columns * outputs) as f64);
-        path_flops(n, outputs, options.lambdas.len()) + pairs / 2.0 * pair + gradient
-    };
+    // A kernel, and a gradient: two derivatives of every pair, and a product with the rows for each output.
+    let values = |n: usize| (n as f64).powi(2) * (4.5 * pair + 2.0 * (columns * outputs) as f64);
     let fold = rows.min(GATE_ROWS) * (FOLDS - 1) / FOLDS;
-    (FOLDS * (1 + kinds * STEPS)) as f64 * solve(fold) + STEPS as f64 * solve(rows.min(LEARN_ROWS))
+    let encodings = options.encodings.len().max(1);
+    let fits = fits(encodings, candidates / encodings, kinds) as f64;
+    let learned = rows.min(LEARN_ROWS);
+    let step = (learned as f64).powi(3) / 3.0 + values(learned);
+    fits * (path_flops(fold, outputs, options.lambdas.len()) + values(fold)) + STEPS as f64 * step
 }

@@ -15,14 +15,21 @@
 //! cross-validation ([`gate`]), never of leave-one-out: the metric has seen the targets of the rows left out, so that their error
 //! falls while that of new rows rises.
 
+mod chain;
+mod fold;
 mod gate;
 mod learn;
+mod step;
+mod task;
 mod transform;
 
 pub(super) use gate::{expected, flops};
-pub(super) use learn::{Task, learn};
+pub(super) use learn::{Learned, learn};
+pub(super) use task::{Input, Search};
 pub use transform::Metric;
 
+use super::candidates::KernelKind;
+use super::preprocess::Encoding;
 use crate::linalg::{Mat, MatRef};
 use serde::{Deserialize, Serialize};
 
@@ -113,9 +120,16 @@ pub struct MetricReport {
     pub steps: usize,
     /// Rows of the cross-validation.
     pub gate_rows: usize,
-    /// Its mean squared error without a step: over all outputs, of numbers in units of their variance.
+    /// Its mean squared error without a step, of the candidate that has the least by leave-one-out: over all outputs, of numbers in units of
+    /// their variance.
     pub mse_without: f64,
-    /// The same for each shape and number of steps; a shape ends with the first step that did not lower it.
+    /// The same of what was chosen; absent: nothing was.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub mse: Option<f64>,
+    /// The same of the chosen candidate without a step.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub mse_own: Option<f64>,
+    /// The same for each candidate, shape and number of steps that was tried; none follows a step that did not lower it.
     pub tried: Vec<MetricTried>,
     /// Rows that the metric was learned from; 0 without one.
     pub learned_rows: usize,
@@ -142,9 +156,15 @@ impl MetricReport {
     }
 }
 
-/// The cross-validation of one shape and number of steps.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+/// The cross-validation of one candidate, shape and number of steps.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MetricTried {
+    /// Name of the net.
+    pub net: String,
+    /// Kernel.
+    pub kernel: KernelKind,
+    /// Encoding.
+    pub encoding: Encoding,
     /// Shape.
     pub kind: MetricKind,
     /// Steps.

@@ -135,7 +135,8 @@ fn plan<T: Float>(
     let (n, c, k, narrow) = (rows as f64, outputs as f64, landmarks as f64, wide as f64 / 8.0);
     let comparing = tried.len() as f64 * path_flops(choice.compared(rows), outputs, choice.lambdas.len());
     let pair = pair_flops(&tried, columns);
-    let comparing = comparing + metric::flops((rows.min(metric::SOME_ROWS), columns, outputs), pair, choice);
+    let comparing =
+        comparing + metric::flops((rows.min(metric::SOME_ROWS), columns, outputs), tried.len(), pair, choice);
     let values = n * n / 2.0 * pair_flops(&tried, columns) * narrow;
     let product = 2.0 * n * n * c * narrow * KEPT_SLOWNESS;
     let matrix = match tiles {

@@ -192,9 +192,16 @@ pub(super) fn chosen(page: &Page<'_>) -> String {
             "<h3>Metrics on the inputs, by 3-fold cross-validation on {}</h3>\n",
             count(metric.gate_rows, "row")
         );
-        let mut rows: Vec<Vec<String>> = vec![["Metric", "Steps", "Squared error"].map(String::from).to_vec()];
-        rows.push(vec!["none".into(), "0".into(), number(metric.mse_without)]);
-        rows.extend(metric.tried.iter().map(|t| vec![t.kind.name().into(), t.steps.to_string(), number(t.mse)]));
+        let mut rows: Vec<Vec<String>> =
+            vec![["Net", "Encoding", "Metric", "Steps", "Squared error"].map(String::from).to_vec()];
+        rows.extend(report.candidates.first().map(|c| {
+            let words = [c.net.clone(), words_of(&c.encoding), "none".into(), "0".into(), number(metric.mse_without)];
+            words.to_vec()
+        }));
+        rows.extend(metric.tried.iter().map(|t| {
+            let (kind, steps) = (t.kind.name().into(), t.steps.to_string());
+            vec![t.net.clone(), words_of(&t.encoding), kind, steps, number(t.mse)]
+        }));
         text += &table("", &rows);
     }
     text

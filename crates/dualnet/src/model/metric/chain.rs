@@ -1,0 +1,113 @@
+//! The steps of one candidate in one shape, in all folds.
+
+use super::fold::{Errors, Fold};
+use super::step::Coefficients;
+use super::task::Task;
+use super::{Metric, MetricKind, STEPS};
+use crate::error::Result;
+use crate::resources::Resources;
+
+/// What the folds say of a number of steps.
+#[derive(Clone, Copy)]
+pub(super) struct Point {
+    pub errors: Errors,
+    /// Geometric mean of their lambdas.
+    pub lambda: f64,
+}
+
+/// A candidate without a metric, in every fold.
+#[derive(Clone)]
+pub(super) struct Start<'a> {
+    /// Place of the candidate.
+    pub place: usize,
+    pub task: Task<'a>,
+    pub point: Point,
+    coefficients: Vec<Coefficients>,
+}
+
+/// A candidate, a shape, and the steps taken so far; none follows one that did not lower the error.
+pub(super) struct Chain<'a> {
+    pub place: usize,
+    pub task: Task<'a>,
+    pub kind: MetricKind,
+    /// After 0, 1, ... steps.
+    pub points: Vec<Point>,
+    /// Of the best number of steps, one a fold.
+    pub metrics: Vec<Option<Metric>>,
+    coefficients: Vec<Coefficients>,
+    ended: bool,
+}
+
+/// Fits in every fold, each in its metric; what `told` hears of is progress.
+pub(super) fn judge(
+    (task, folds): (&Task<'_>, &[Fold]),
+    metrics: &[Option<Metric>],
+    told: &mut dyn FnMut(),
+    resources: &Resources,
+) -> Result<(Point, Vec<Coefficients>)> {
+    let (mut errors, mut lambda, mut coefficients) = (Errors::default(), 0.0, Vec::new());
+    for (fold, metric) in folds.iter().zip(metrics) {
+        told();
+        let judged = fold.judge(task, metric.as_ref(), resources)?;
+        errors.add(judged.errors);
+        lambda += judged.lambda.ln() / folds.len() as f64;
+        coefficients.push(judged.coefficients);
+    }
+    Ok((Point { errors, lambda: lambda.exp() }, coefficients))
+}
+
+impl<'a> Start<'a> {
+    pub fn new(
+        (place, task): (usize, Task<'a>),
+        folds: &[Fold],
+        told: &mut dyn FnMut(),
+        resources: &Resources,
+    ) -> Result<Self> {
+        let none: Vec<Option<Metric>> = folds.iter().map(|_| None).collect();
+        let (point, coefficients) = judge((&task, folds), &none, told, resources)?;
+        Ok(Self { place, task, point, coefficients })
+    }
+
+    /// The chain of a shape, before its first step.
+    pub fn chain(self, kind: MetricKind) -> Chain<'a> {
+        let Self { place, task, point, coefficients } = self;
+        let metrics = coefficients.iter().map(|_| None).collect();
+        Chain { place, task, kind, points: vec![point], metrics, coefficients, ended: false }
+    }
+}
+
+impl Chain<'_> {
+    /// The next step, unless the chain has ended.
+    pub fn step(&mut self, folds: &[Fold], told: &mut dyn FnMut(), resources: &Resources) -> Result<()> {
+        if self.ended {
+            return Ok(());
+        }
+        let mut next = Vec::new();
+        for ((fold, metric), coefficients) in folds.iter().zip(&self.metrics).zip(&self.coefficients) {
+            let found = fold.next((&self.task, self.kind), metric.as_ref(), coefficients, resources)?;
+            // A constant function has no metric: the step changes nothing.
+            next.push(found.or_else(|| metric.clone()));
+        }
+        let (point, coefficients) = judge((&self.task, folds), &next, told, resources)?;
+        let better = self.points.last().is_none_or(|before| point.errors.new < before.errors.new);
+        self.points.push(point);
+        if better {
+            (self.metrics, self.coefficients) = (next, coefficients);
+        }
+        self.ended = !better || self.points.len() > STEPS;
+        Ok(())
+    }
+
+    /// All steps that are left.
+    pub fn finish(&mut self, folds: &[Fold], told: &mut dyn FnMut(), resources: &Resources) -> Result<()> {
+        while !self.ended {
+            self.step(folds, told, resources)?;
+        }
+        Ok(())
+    }
+
+    /// Least error after at least one step.
+    pub fn least(&self) -> f64 {
+        self.points.iter().skip(1).map(|p| p.errors.new).fold(f64::INFINITY, f64::min)
+    }
+}
