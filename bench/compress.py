@@ -2,7 +2,7 @@
 
     scripts/fetch-data minilm mpnet sentences topics && cargo build --release
     python3 -m venv ENV && ENV/bin/pip install -r bench/requirements-transformers.txt
-    ENV/bin/python bench/compress.py [--parts quality agree speed int8] [--seeds 0 1] [--sets A B] [--json FILE]
+    ENV/bin/python bench/compress.py [--parts quality agree speed int8 time] [--seeds 0 1] [--sets A B] [--json FILE]
 
 - quality: MiniLM compressed on unlabeled texts of four sources (set A: newsgroups, film reviews, dialogues, product reviews; set B:
   Reuters, books, editorials, tweets), judged on texts of the four others: mean cosine of embeddings to the original's, the share
@@ -13,8 +13,9 @@
   compressed folder loaded in transformers.
 - speed: 32 texts of 128 tokens at a time through `dualnet embed`, PyTorch and ONNX Runtime (f32 and dynamic int8), MiniLM and an encoder of
   the shape of BERT-base, one thread and two, in turn, medians of five; operations a second beside those of a large product.
-- int8: bytes, cosine to the original in f32, and seconds of the original and of m = 384 in ONNX Runtime, f32 and dynamic int8, from the files that
-  `dualnet export` writes; one thread, in turn, medians of five.
+- int8: bytes, cosine to the original in f32, and seconds of the original and of m = 384 in ONNX Runtime (from the files of `dualnet export`) and
+  in PyTorch, f32 and dynamic int8; one thread, in turn, medians of five.
+- time: seconds of `dualnet embed` for the shape of every run of quality, against the original's; one thread, in turn, medians of five.
 """
 
 import argparse
@@ -315,43 +316,105 @@ def speed(options, scratch):
     return rows
 
 
+def pooled(states):
+    """Mean over the tokens, of length one."""
+    mean = np.asarray(states).mean(axis=1)
+    return mean / np.linalg.norm(mean, axis=1, keepdims=True)
+
+
 def int8(options, scratch):
-    """Bytes, cosines and seconds of the original and of m = 384 in ONNX Runtime, f32 and int8, from the files of `dualnet export`."""
+    """Bytes, cosines and seconds of the original and of m = 384 (with steps) in f32 and int8: PyTorch, and ONNX Runtime by `dualnet export`; one thread."""
     import onnxruntime
+    import torch
+    from transformers import AutoModel
 
     small = scratch / "small"
     (scratch / "A.txt").write_text("\n".join(calibration("A")), encoding="utf-8")
     words = ("--texts", scratch / "A.txt", "--hidden", 384, "--max-tokens", CUT, "-o", small)
     dualnet("compress", DATA / "minilm", *words)
-    ids = batches(512)[1]
+    torch.set_num_threads(1)
     settings = onnxruntime.SessionOptions()
     settings.intra_op_num_threads = 1
     rows, runs = [], []
+
+    def add(model, runtime, weights, megabytes, run, **more):
+        rows.append({"model": model, "runtime": runtime, "weights": weights, "megabytes with the tables": megabytes} | more)
+        runs.append(run)
+
     for name, folder in (("original", DATA / "minilm"), ("m=384", small)):
         for weights in ("f32", "int8"):
             file = scratch / f"{name}.{weights}.onnx"
             said = dualnet("export", folder, "-o", file, *(["--int8"] if weights == "int8" else []))
-            rows.append({"model": name, "weights": weights, "megabytes with the tables": said["bytes"] / 1e6, "rounding": said["rounding"]})
             inner = onnxruntime.InferenceSession(str(file), settings, providers=["CPUExecutionProvider"])
-            runs.append(lambda part, inner=inner: inner.run(["embedding"], {"input_ids": part, "attention_mask": np.ones_like(part)})[0])
+
+            def by_onnx(part, inner=inner):
+                return inner.run(["embedding"], {"input_ids": part, "attention_mask": np.ones_like(part)})[0]
+
+            add(name, "ONNX Runtime", weights, said["bytes"] / 1e6, by_onnx, rounding=said["rounding"])
+            model = AutoModel.from_pretrained(folder).eval()
+            if weights == "int8":
+                model = torch.ao.quantization.quantize_dynamic(model, {torch.nn.Linear}, dtype=torch.qint8)
+            file = scratch / "state.pt"
+            torch.save(model.state_dict(), file)
+
+            def by_torch(part, model=model):
+                with torch.inference_mode():
+                    return pooled(model(input_ids=torch.tensor(part)).last_hidden_state)
+
+            add(name, "PyTorch", weights, file.stat().st_size / 1e6, by_torch)
+    ids = batches(512)[1]
     found = [np.concatenate([run(part) for part in ids]) for run in runs]
-    times = [[] for _ in runs]
-    for _ in range(5):
-        for run, own in zip(runs, times):
-            start = perf_counter()
-            for part in ids[:5]:
-                run(part)
-            own.append(perf_counter() - start)
+    times = in_turn([lambda run=run: [run(part) for part in ids[:5]] for run in runs])
     for row, rows_found, own in zip(rows, found, times):
+        first = times[next(i for i, r in enumerate(rows) if r["runtime"] == row["runtime"])]
         row["cosine"] = float(np.mean(np.sum(rows_found * found[0], axis=1)))
-        row |= {"seconds": median(own), "of the original in f32": median(a / b for a, b in zip(own, times[0]))}
+        row |= {"seconds": median(own), "of the original in f32, same runtime": median(a / b for a, b in zip(own, first))}
         print(json.dumps(row), flush=True)
     return rows
 
 
+def in_turn(runs, times=5):
+    """Seconds of each of `runs`, one list a run."""
+    seconds = [[] for _ in runs]
+    for _ in range(times):
+        for run, own in zip(runs, seconds):
+            start = perf_counter()
+            run()
+            own.append(perf_counter() - start)
+    return seconds
+
+
+def time(options, scratch):
+    """Seconds of `dualnet embed` (what it says itself, reading and tokenization included) for the shape of every run of quality, of the original's; one thread."""
+    (scratch / "A.txt").write_text("\n".join(calibration("A")[:3000]), encoding="utf-8")
+    folders = {"original": DATA / "minilm"}
+    for i, (name, words) in enumerate(RUNS.items()):
+        shape = name.split(",")[0]
+        if shape not in folders:
+            folders[shape] = scratch / f"shape{i}"
+            # Steps change numbers, not shapes.
+            words = [w for w in words if w not in ("--steps", "none", "local", "distill")]
+            more = ("--steps", "none", "--tokens", 4000, "--max-tokens", CUT, "-o", folders[shape])
+            dualnet("compress", DATA / "minilm", "--texts", scratch / "A.txt", *words, *more)
+    texts = batches(160)[0]
+    said = {shape: [] for shape in folders}
+    for _ in range(5):
+        for shape, folder in folders.items():
+            said[shape].append(embed(folder, texts, scratch, "--threads", 1, "--max-tokens", 128)[1]["seconds"])
+    rows = []
+    for shape, own in said.items():
+        of = median(a / b for a, b in zip(own, said["original"]))
+        rows.append({"shape": shape, "seconds": median(own), "of the original": of})
+        print(json.dumps(rows[-1]), flush=True)
+    return rows
+
+
+PARTS = {"quality": quality, "agree": agree, "speed": speed, "int8": int8, "time": time}
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--parts", nargs="+", default=["quality", "agree", "speed", "int8"])
+    parser.add_argument("--parts", nargs="+", default=list(PARTS), choices=PARTS)
     parser.add_argument("--only", nargs="+", help="runs of quality, by their names")
     parser.add_argument("--sets", nargs="+", default=["A", "B"], choices=SETS)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1])
@@ -360,7 +423,7 @@ def main():
     results = {}
     for part in options.parts:
         with tempfile.TemporaryDirectory() as scratch:
-            results[part] = {"quality": quality, "agree": agree, "speed": speed, "int8": int8}[part](options, Path(scratch))
+            results[part] = PARTS[part](options, Path(scratch))
     if options.json:
         options.json.write_text(json.dumps(results, indent=1) + "\n")
 

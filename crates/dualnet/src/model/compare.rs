@@ -138,7 +138,7 @@ fn learn_on_more(
     let found = expected(&task, (metric, report), new, all, resources)?;
     report.expected = Some(found);
     if found >= GAIN {
-        (report.kind, report.steps, report.learned_rows, report.optimism) = (None, 0, 0, 1.0);
+        (report.kind, report.steps, report.left_out, report.learned_rows, report.optimism) = (None, 0, 0, 0, 1.0);
         (learned.place, learned.metric) = (order.first().copied().unwrap_or(0), None);
     }
     Ok(learned)

@@ -164,7 +164,11 @@ pub(super) fn metric_words(report: &Report) -> String {
                 }
                 _ => String::new(),
             };
-            format!("{}, {}{change}{raised}", kind.name(), output::count(metric.steps, "step"))
+            let less = match metric.left_out {
+                0 => String::new(),
+                some => format!(", {} left out", output::count(some, "input")),
+            };
+            format!("{}, {}{less}{change}{raised}", kind.name(), output::count(metric.steps, "step"))
         }
         (None, Some(best)) => {
             let steps = output::count(best.steps, "step");

@@ -34,6 +34,10 @@ pub(super) struct Chain<'a> {
     pub points: Vec<Point>,
     /// Of the best number of steps, one a fold.
     pub metrics: Vec<Option<Metric>>,
+    /// The inputs that hardly show, one list a fold.
+    faint: Vec<Vec<usize>>,
+    /// Those of all folds, and what the folds say of metrics without them.
+    pub pruned: Option<(Vec<usize>, Point)>,
     coefficients: Vec<Coefficients>,
     ended: bool,
 }
@@ -71,8 +75,9 @@ impl<'a> Start<'a> {
     /// The chain of a shape, before its first step.
     pub fn chain(self, kind: MetricKind) -> Chain<'a> {
         let Self { place, task, point, coefficients } = self;
-        let metrics = coefficients.iter().map(|_| None).collect();
-        Chain { place, task, kind, points: vec![point], metrics, coefficients, ended: false }
+        let (metrics, faint) = coefficients.iter().map(|_| (None, Vec::new())).unzip();
+        let points = vec![point];
+        Chain { place, task, kind, points, metrics, faint, pruned: None, coefficients, ended: false }
     }
 }
 
@@ -82,17 +87,19 @@ impl Chain<'_> {
         if self.ended {
             return Ok(());
         }
-        let mut next = Vec::new();
+        let (mut next, mut faint) = (Vec::new(), Vec::new());
         for ((fold, metric), coefficients) in folds.iter().zip(&self.metrics).zip(&self.coefficients) {
             let found = fold.next((&self.task, self.kind), metric.as_ref(), coefficients, resources)?;
             // A constant function has no metric: the step changes nothing.
-            next.push(found.or_else(|| metric.clone()));
+            let (own, of) = found.map_or((metric.clone(), Vec::new()), |n| (Some(n.metric), n.faint));
+            next.push(own);
+            faint.push(of);
         }
         let (point, coefficients) = judge((&self.task, folds), &next, told, resources)?;
         let better = self.points.last().is_none_or(|before| point.errors.new < before.errors.new);
         self.points.push(point);
         if better {
-            (self.metrics, self.coefficients) = (next, coefficients);
+            (self.metrics, self.faint, self.coefficients) = (next, faint, coefficients);
         }
         self.ended = !better || self.points.len() > STEPS;
         Ok(())
@@ -104,6 +111,26 @@ impl Chain<'_> {
             self.step(folds, told, resources)?;
         }
         Ok(())
+    }
+
+    /// Asks the folds whether inputs that hardly show in any of them are better left out.
+    pub fn prune(&mut self, folds: &[Fold], told: &mut dyn FnMut(), resources: &Resources) -> Result<()> {
+        let Some((first, others)) = self.faint.split_first() else { return Ok(()) };
+        let faint: Vec<usize> = first.iter().copied().filter(|i| others.iter().all(|o| o.contains(i))).collect();
+        let of_columns = self.task.input.of_columns;
+        let without = |metric: &Option<Metric>| metric.as_ref().and_then(|m| m.without(&faint, of_columns));
+        let metrics: Vec<Option<Metric>> = self.metrics.iter().map(without).collect();
+        if !faint.is_empty() && metrics.iter().all(Option::is_some) {
+            let (point, _) = judge((&self.task, folds), &metrics, told, resources)?;
+            self.pruned = Some((faint, point));
+        }
+        Ok(())
+    }
+
+    /// Best number of steps, at least one; 0 before the first.
+    pub fn best(&self) -> usize {
+        let of = |steps: &usize| self.points[*steps].errors.new;
+        (1..self.points.len()).min_by(|a, b| of(a).total_cmp(&of(b))).unwrap_or(0)
     }
 
     /// Least error after at least one step.

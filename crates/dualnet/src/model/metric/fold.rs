@@ -1,6 +1,6 @@
 //! Cross-validation: fits to two parts of the rows, judged on the third.
 
-use super::step::{Coefficients, best_fit, next_metric, transformed};
+use super::step::{Coefficients, Next, best_fit, next_metric, transformed};
 use super::task::Task;
 use super::{Metric, MetricKind};
 use crate::error::Result;
@@ -73,7 +73,7 @@ impl Fold {
         before: Option<&Metric>,
         coefficients: &Coefficients,
         resources: &Resources,
-    ) -> Result<Option<Metric>> {
+    ) -> Result<Option<Next>> {
         let z = transformed(&self.x, before)?;
         next_metric(task, kind, (z.as_ref(), before), coefficients, resources)
     }

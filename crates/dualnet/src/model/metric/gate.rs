@@ -2,7 +2,7 @@
 //!
 //! Which net and encoding are best is another question in a metric than without: bins and shallow nets, which lose least to inputs of noise, are not what
 //! suits the inputs that are left. All shapes of all candidates would be eight searches, so this is a race: of each encoding the candidate with the least
-//! leave-one-out error starts in every shape; the two that lead after a step go on; and in their metrics other nets may overtake them.
+//! leave-one-out error starts in every shape; the two that lead after a step go on; and in the metric of the winner other nets may overtake it.
 
 use super::chain::{Chain, Point, Start, judge};
 use super::fold::{Errors, FOLDS, Fold, parts};
@@ -30,6 +30,8 @@ pub(super) struct Chosen {
     /// Place of the candidate.
     pub place: usize,
     pub kind: MetricKind,
+    /// Inputs to leave out after the last step.
+    pub left_out: Vec<usize>,
     /// For each step, lambda and mean squared error of the fit whose gradients it takes.
     pub steps: Vec<(f64, f64)>,
 }
@@ -48,28 +50,32 @@ pub(super) fn gate(
     let first = entrants.first().map_or(0, |(place, _)| *place);
     // Steps of the first entrant and of others are compared with the first without a step.
     let without = chains.iter().find(|c| c.place == first).map_or(f64::INFINITY, |c| c.points[0].errors.new);
-    let found = chains.iter().flat_map(|c| (1..c.points.len()).map(move |steps| (c, steps)));
-    // Of equals the first: fewer steps, full before diagonal, the candidate of least leave-one-out error before others.
-    let best = found.min_by(|(a, n), (b, m)| {
-        let handicapped = |c: &Chain<'_>, steps: usize| handicap(search, c, first) * c.points[steps].errors.new;
-        handicapped(a, *n).total_cmp(&handicapped(b, *m))
-    });
     let needed = if choice == MetricChoice::Auto { GAIN * without } else { f64::INFINITY };
-    let best = best.filter(|(chain, steps)| chain.points[*steps].errors.new < needed);
     let of = |p: &Point| (p.lambda, p.errors.new / count);
-    let chosen = best.map(|(chain, steps)| {
-        let steps = chain.points[..steps].iter().map(of).collect();
-        Chosen { place: chain.place, kind: chain.kind, steps }
+    // The errors of what is taken: pruned only if that lowers them further.
+    let taken = |chain: &Chain<'_>| {
+        let own = chain.points[chain.best()].errors;
+        let pruned = chain.pruned.as_ref().filter(|(_, point)| point.errors.new < own.new);
+        pruned.map_or((own, Vec::new()), |(inputs, point)| (point.errors, inputs.clone()))
+    };
+    let best = chains.first().filter(|chain| taken(chain).0.new < needed);
+    let chosen = best.map(|chain| {
+        let steps = chain.points[..chain.best()].iter().map(of).collect();
+        Chosen { place: chain.place, kind: chain.kind, left_out: taken(chain).1, steps }
     });
     let tried = chains.iter().flat_map(|chain| {
         let candidate = chain.task.candidate;
-        chain.points.iter().enumerate().skip(1).map(|(steps, point)| MetricTried {
-            net: candidate.name.clone(),
-            kernel: candidate.kernel,
-            encoding: candidate.encoding,
-            kind: chain.kind,
-            steps,
-            mse: of(point).1,
+        let points = chain.points.iter().enumerate().skip(1).map(|(steps, point)| (steps, point, false));
+        points.chain(chain.pruned.iter().map(|(_, p)| (chain.best(), p, true))).map(|(steps, point, pruned)| {
+            MetricTried {
+                net: candidate.name.clone(),
+                kernel: candidate.kernel,
+                encoding: candidate.encoding,
+                kind: chain.kind,
+                steps,
+                pruned,
+                mse: of(point).1,
+            }
         })
     });
     let report = MetricReport {
@@ -77,13 +83,12 @@ pub(super) fn gate(
         steps: 0,
         gate_rows: some.len(),
         mse_without: without / count,
-        mse: best.map(|(chain, steps)| of(&chain.points[steps]).1),
-        mse_own: best.map(|(chain, _)| of(&chain.points[0]).1),
+        mse: best.map(|chain| taken(chain).0.new / count),
+        mse_own: best.map(|chain| of(&chain.points[0]).1),
+        left_out: 0,
         learned_rows: 0,
         expected: None,
-        optimism: best.map_or(1.0, |(chain, steps)| {
-            optimism(chain.points[steps].errors, chain.points[0].errors, some.len(), rows)
-        }),
+        optimism: best.map_or(1.0, |c| optimism(taken(c).0, c.points[0].errors, some.len(), rows)),
         tried: tried.collect(),
     };
     Ok((chosen, report))
@@ -96,7 +101,7 @@ fn handicap(search: &Search<'_>, chain: &Chain<'_>, first: usize) -> f64 {
     if chain.place == first { sharp } else { sharp / CHANGE }
 }
 
-/// All chains with the steps that they took.
+/// All chains with the steps that they took, the best first.
 fn race<'a>(
     search: &Search<'a>,
     entrants: &[(usize, Task<'a>)],
@@ -125,48 +130,58 @@ fn race<'a>(
             chains.push(chain);
         }
     }
-    let first = entrants.first().map_or(0, |(place, _)| *place);
-    let mut order: Vec<usize> = (0..chains.len()).collect();
-    let ranked = |chain: &Chain<'_>| handicap(search, chain, first) * chain.least();
-    order.sort_by(|&a, &b| ranked(&chains[a]).total_cmp(&ranked(&chains[b])));
-    for &leader in order.iter().take(LEADERS) {
-        let leader = &mut chains[leader];
+    let by_error = |a: &Chain<'_>, b: &Chain<'_>| a.least().total_cmp(&b.least());
+    chains.sort_by(by_error);
+    for leader in chains.iter_mut().take(LEADERS) {
         leader.finish(folds(&leader.task), &mut told, resources)?;
     }
-    for &leader in order.iter().take(LEADERS) {
-        let leader = &chains[leader];
-        if leader.metrics.iter().all(Option::is_none) {
-            continue;
-        }
-        let mut fastest: Option<(f64, (usize, Task<'a>))> = None;
-        let others = search.tasks().filter(|(place, task)| {
-            *place != leader.place
-                && task.input.encoding == leader.task.input.encoding
-                && task.check_gradients().is_ok()
-                && !chains.iter().any(|c| c.place == *place && c.kind == leader.kind)
-        });
-        for (place, task) in others {
-            let (point, _) = judge((&task, folds(&task)), &leader.metrics, &mut told, resources)?;
-            if point.errors.new < fastest.as_ref().map_or(leader.least(), |(least, _)| *least) {
-                fastest = Some((point.errors.new, (place, task)));
-            }
-        }
-        if let Some((_, entrant)) = fastest {
-            let kind = leader.kind;
-            let mut chain = Start::new(entrant, folds(&entrant.1), &mut told, resources)?.chain(kind);
-            chain.finish(folds(&entrant.1), &mut told, resources)?;
-            chains.push(chain);
-        }
+    chains.sort_by(by_error);
+    if let Some(found) = overtaking(search, &chains, &folds, &mut told, resources)? {
+        chains.push(found);
+    }
+    // Of equals the first, as everywhere.
+    let first = entrants.first().map_or(0, |(place, _)| *place);
+    let handicapped = |c: &Chain<'_>| handicap(search, c, first) * c.least();
+    chains.sort_by(|a, b| handicapped(a).total_cmp(&handicapped(b)));
+    if let Some(best) = chains.first_mut() {
+        best.prune(folds(&best.task), &mut told, resources)?;
     }
     resources.progress.update("judging metrics", all, all);
     Ok(chains)
+}
+
+/// The chain of another net with the same encoding and shape, if it has less error in the metrics of the first of `chains`.
+fn overtaking<'a, 'f>(
+    search: &Search<'a>,
+    chains: &[Chain<'a>],
+    folds: &dyn Fn(&Task<'_>) -> &'f [Fold],
+    told: &mut dyn FnMut(),
+    resources: &Resources,
+) -> Result<Option<Chain<'a>>> {
+    let Some(leader) = chains.first().filter(|chain| chain.metrics.iter().any(Option::is_some)) else {
+        return Ok(None);
+    };
+    let others = search.tasks().filter(|(place, task)| {
+        *place != leader.place && task.input.encoding == leader.task.input.encoding && task.check_gradients().is_ok()
+    });
+    let (mut least, mut fastest) = (leader.least(), None);
+    for (place, task) in others {
+        let (point, _) = judge((&task, folds(&task)), &leader.metrics, told, resources)?;
+        if point.errors.new < least {
+            (least, fastest) = (point.errors.new, Some((place, task)));
+        }
+    }
+    let Some(entrant) = fastest else { return Ok(None) };
+    let mut chain = Start::new(entrant, folds(&entrant.1), told, resources)?.chain(leader.kind);
+    chain.finish(folds(&entrant.1), told, resources)?;
+    Ok(Some(chain))
 }
 
 /// Most fits of the race.
 fn fits(encodings: usize, nets: usize, kinds: usize) -> u64 {
     let overtaking = if nets > 1 { nets - 1 + 1 + STEPS } else { 0 };
     let leaders = LEADERS.min(encodings * kinds);
-    (FOLDS * (encodings * (1 + kinds) + leaders * (STEPS - 1 + overtaking))) as u64
+    (FOLDS * (encodings * (1 + kinds) + leaders * (STEPS - 1) + overtaking + 1)) as u64
 }
 
 /// By what a metric changes the squared error of a fit to `rows` rows, of which `task` has some: found on rows that neither it nor the gate has

@@ -84,10 +84,14 @@ fn follow(
         let z = transformed(&x, metric.as_ref())?;
         let coefficients = fit_at(task, (z.as_ref(), y.as_ref()), *point, resources)?;
         match next_metric(task, chosen.kind, (z.as_ref(), metric.as_ref()), &coefficients, resources)? {
-            Some(next) => metric = Some(next),
+            Some(next) => metric = Some(next.metric),
             None => return Ok(None),
         }
     }
     resources.progress.update("learning a metric", steps, steps);
-    Ok(metric)
+    let pruned = metric.as_ref().and_then(|metric| metric.without(&chosen.left_out, task.input.of_columns));
+    if pruned.is_some() {
+        report.left_out = chosen.left_out.len();
+    }
+    Ok(pruned.or(metric))
 }

@@ -131,6 +131,9 @@ pub struct MetricReport {
     pub mse_own: Option<f64>,
     /// The same for each candidate, shape and number of steps that was tried; none follows a step that did not lower it.
     pub tried: Vec<MetricTried>,
+    /// Inputs that a sharp metric leaves out altogether.
+    #[serde(default)]
+    pub left_out: usize,
     /// Rows that the metric was learned from; 0 without one.
     pub learned_rows: usize,
     /// The squared errors of leave-one-out were multiplied by this, since the metric had seen the rows left out: found by cross-validation, at
@@ -169,6 +172,9 @@ pub struct MetricTried {
     pub kind: MetricKind,
     /// Steps.
     pub steps: usize,
+    /// Whether the last step left out what hardly shows.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub pruned: bool,
     /// Mean squared error.
     pub mse: f64,
 }

@@ -17,12 +17,23 @@ const DRAWS: usize = 8;
 /// What an input keeps at least of its squares: what moves the function beside others alone shows when others are found, and must not be lost before.
 const LEAST: f64 = 0.1;
 
+/// An input that keeps less than this share of its squares hardly shows: its gradients are at most 1.4 times as large as those of noise.
+const FAINT: f64 = 0.5;
+
 /// Below this lambda rounding may decide what a Cholesky decomposition without pivots gives.
 const LEAST_LAMBDA: f64 = 1e-9;
 
 /// Coefficients of a fit, and of fits to [`DRAWS`] draws of noise, as large together as what the fit leaves unexplained of other rows; no draws for
 /// classes.
 pub(super) type Coefficients = (Mat<f64>, Mat<f64>);
+
+/// What gradients make of the inputs.
+#[derive(Clone)]
+pub(super) struct Next {
+    pub metric: Metric,
+    /// The inputs that the fit follows hardly more than fits to noise do; told of a sharp metric only.
+    pub faint: Vec<usize>,
+}
 
 /// The path's best lambda, solved; the rest of the path goes.
 pub(super) fn best_fit(task: &Task<'_>, solution: Solution, resources: &Resources) -> Result<(DualFit, Mat<f64>)> {
@@ -89,7 +100,7 @@ pub(super) fn next_metric(
     (z, before): (MatRef<'_, f64>, Option<&Metric>),
     (coefficients, noise): &Coefficients,
     resources: &Resources,
-) -> Result<Option<Metric>> {
+) -> Result<Option<Next>> {
     let kernel = DenseKernel::new(&task.candidate.net, z.cols())?;
     let gradient = |a: &Mat<f64>| KernelGradient::new(&kernel, task.candidate.kernel, z, a.as_ref(), resources);
     let back = |mut squares: Vec<f64>| {
@@ -98,13 +109,17 @@ pub(super) fn next_metric(
         }
         squares
     };
+    let all = |metric: Option<Metric>| metric.map(|metric| Next { metric, faint: Vec::new() });
     match kind {
         MetricKind::Full => {
             let g = gradient(coefficients)?.outer_product(z, resources)?;
             let g = before.map_or(Ok(g.clone()), |metric| metric.pull_back(&g))?;
-            Metric::from_outer_product(g.as_ref(), resources)
+            Ok(all(Metric::from_outer_product(g.as_ref(), resources)?))
         }
-        MetricKind::Diagonal => Ok(Metric::from_squares(&back(gradient(coefficients)?.squares(z, resources)?), 0.5)),
+        MetricKind::Diagonal => {
+            let squares = back(gradient(coefficients)?.squares(z, resources)?);
+            Ok(all(Metric::from_squares(&squares, 0.5)))
+        }
         MetricKind::Sharp => {
             let own = coefficients.cols();
             let both = Mat::from_fn(z.rows(), own + noise.cols(), |i, k| {
@@ -112,9 +127,7 @@ pub(super) fn next_metric(
             });
             let each = gradient(&both)?.squares_each(z, resources)?;
             let sum = |outputs: Range<usize>| back(column_sums(&each, outputs));
-            let (mut squares, noise) = (sum(0..own), sum(own..each.rows()));
-            shrink(&mut squares, &noise, task.input.of_columns);
-            Ok(Metric::from_squares(&squares, 1.0))
+            Ok(sharp(&sum(0..own), &sum(own..each.rows()), task.input.of_columns))
         }
     }
 }
@@ -123,17 +136,23 @@ fn column_sums(each: &Mat<f64>, rows: Range<usize>) -> Vec<f64> {
     (0..each.cols()).map(|j| rows.clone().map(|k| each[(k, j)]).sum()).collect()
 }
 
-/// Takes from the squares of each input the share that fits to noise have there: all columns of an input together, for one alone is a small sample.
-fn shrink(squares: &mut [f64], noise: &[f64], inputs: &[usize]) {
-    let mut first = 0;
+/// The sharp metric: from the squares of each input the share is taken that fits to noise have there, of all its columns together, for one alone is a small
+/// sample.
+fn sharp(squares: &[f64], noise: &[f64], inputs: &[usize]) -> Option<Next> {
+    let (mut shrunk, mut faint, mut first) = (squares.to_vec(), Vec::new(), 0);
     for columns in inputs.chunk_by(|a, b| a == b) {
+        let input = columns[0];
         let columns = first..first + columns.len();
         first = columns.end;
         let sum = |of: &[f64]| of[columns.clone()].iter().sum::<f64>();
         let (own, noise) = (sum(squares), sum(noise));
-        let kept = if own > 0.0 { (1.0 - noise / own).max(LEAST) } else { 0.0 };
-        squares[columns].iter_mut().for_each(|s| *s *= kept);
+        let kept = if own > 0.0 { 1.0 - noise / own } else { 0.0 };
+        if kept < FAINT {
+            faint.push(input);
+        }
+        shrunk[columns].iter_mut().for_each(|s| *s *= kept.max(LEAST));
     }
+    Some(Next { metric: Metric::from_squares(&shrunk, 1.0)?, faint })
 }
 
 /// Inputs in a metric, if there is one.
@@ -179,9 +198,13 @@ mod tests {
     /// Two columns of an input that matters, one of noise, two of noise of which one shows more than fits to noise do, one that is constant.
     #[test]
     fn columns_of_an_input_are_judged_together() {
-        let (mut squares, noise) = (vec![8.0, 2.0, 3.0, 3.0, 1.0, 0.0], [1.0, 1.0, 6.0, 2.0, 2.0, 0.0]);
-        shrink(&mut squares, &noise, &[0, 0, 1, 2, 2, 3]);
-        let expected = [8.0 * 0.8, 2.0 * 0.8, 3.0 * LEAST, 3.0 * LEAST, LEAST, 0.0];
-        assert!(squares.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-12), "{squares:?}");
+        let (squares, noise) = ([8.0, 2.0, 3.0, 3.0, 1.0, 0.0], [1.0, 1.0, 6.0, 2.0, 2.0, 0.0]);
+        let inputs = [0, 0, 1, 2, 2, 3];
+        let Next { metric, faint } = sharp(&squares, &noise, &inputs).unwrap();
+        let of = |squares: [f64; 6]| Metric::from_squares(&squares, 1.0).unwrap();
+        assert_eq!(metric, of([8.0 * 0.8, 2.0 * 0.8, 3.0 * LEAST, 3.0 * LEAST, LEAST, 0.0]));
+        assert_eq!(faint, [1, 2, 3]);
+        assert!(sharp(&squares, &[0.0; 6], &[0, 0, 1, 2, 2, 2]).unwrap().faint.is_empty());
+        assert!(sharp(&[0.0; 6], &noise, &inputs).is_none());
     }
 }

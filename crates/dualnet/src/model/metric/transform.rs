@@ -55,6 +55,15 @@ impl Metric {
         usable.then(|| Self(Root::Diagonal(roots.iter().map(scale).collect())))
     }
 
+    /// The same without `inputs`, `of_columns` being the input of each column, and with trace d again. `None`: there is nothing to leave out, or nothing
+    /// else; full metrics keep all.
+    pub(super) fn without(&self, inputs: &[usize], of_columns: &[usize]) -> Option<Self> {
+        let Root::Diagonal(roots) = &self.0 else { return None };
+        let kept = |(root, input): (&f64, &usize)| if inputs.contains(input) { 0.0 } else { root * root };
+        let squares: Vec<f64> = roots.iter().zip(of_columns).map(kept).collect();
+        if inputs.is_empty() { None } else { Self::from_squares(&squares, 1.0) }
+    }
+
     /// Columns of the inputs.
     pub fn width(&self) -> usize {
         match &self.0 {
@@ -129,5 +138,20 @@ impl Metric {
     /// Likewise of one that has a number for each input.
     pub(in crate::model) fn diagonal(values: Vec<f64>) -> Self {
         Self(Root::Diagonal(values))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn inputs_are_left_out_with_all_their_columns() {
+        let metric = Metric::from_squares(&[1.0, 2.0, 5.0, 8.0], 1.0).unwrap();
+        let less = metric.without(&[7], &[3, 7, 7, 9]).unwrap();
+        assert_eq!(less, Metric::from_squares(&[1.0, 0.0, 0.0, 8.0], 1.0).unwrap());
+        assert_eq!(metric.without(&[], &[3, 7, 7, 9]), None);
+        assert_eq!(metric.without(&[3, 7, 9], &[3, 7, 7, 9]), None);
+        assert_eq!(Metric::full(Mat::from_fn(4, 4, |_, _| 1.0)).without(&[7], &[3, 7, 7, 9]), None);
     }
 }

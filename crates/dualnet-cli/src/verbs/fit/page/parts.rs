@@ -199,8 +199,8 @@ pub(super) fn chosen(page: &Page<'_>) -> String {
             words.to_vec()
         }));
         rows.extend(metric.tried.iter().map(|t| {
-            let (kind, steps) = (t.kind.name().into(), t.steps.to_string());
-            vec![t.net.clone(), words_of(&t.encoding), kind, steps, number(t.mse)]
+            let kind = if t.pruned { format!("{}, inputs left out", t.kind.name()) } else { t.kind.name().into() };
+            vec![t.net.clone(), words_of(&t.encoding), kind, t.steps.to_string(), number(t.mse)]
         }));
         text += &table("", &rows);
     }
