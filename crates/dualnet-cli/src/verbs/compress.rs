@@ -247,6 +247,10 @@ impl Compress {
         self.common.say(&quality("  fit", &report.fit, report.seconds_fit));
         if let Some(distilled) = &report.distilled {
             self.common.say(&quality("  distilled", distilled, report.seconds_distill));
+            if report.undone {
+                self.common
+                    .say("  distillation made it worse and was undone; try more kinds of texts, or --steps local");
+            }
         }
         if let Some(pooler) = &report.pooler {
             let features = output::count(pooler.features, "feature");

@@ -13,8 +13,17 @@ use std::sync::Arc;
 const TOKENS: usize = 1024;
 /// Decay of the moments.
 const BETAS: (f64, f64) = (0.9, 0.999);
-/// The largest rate, the steps up to it, and the share of it at the end.
-const PEAK: (f64, usize, f64) = (8e-4, 20, 0.05);
+/// Steps up to the largest rate, and the share of it at the end.
+const SHAPE: (usize, f64) = (20, 0.05);
+
+/// The largest rate: products of matrices, of which either scales the other, and layers that never met each other take smaller steps.
+fn peak(method: Method) -> f64 {
+    match method {
+        Method::Neurons | Method::Prune | Method::Relu => 8e-4,
+        Method::DropLayers => 4e-4,
+        Method::Svd => 2e-4,
+    }
+}
 
 /// How often the same tokens are seen, or more often where there are too few: what the original makes of them is computed once, and that is
 /// nearly half of the work of a step. More steps on fewer texts do better than fewer on more.
@@ -36,7 +45,7 @@ pub(super) fn distill(
     let different = steps.div_ceil(PASSES).min(groups.len());
     let room = resources.memory.map_or(usize::MAX, |limit| limit as usize / 4);
     let mut targets = Targets { kept: vec![None; different], room };
-    let rate = Rate { peak: PEAK.0, warm_up: PEAK.1.min(steps / 4), steps, end: PEAK.2 };
+    let rate = Rate { peak: peak(plan.method), warm_up: SHAPE.0.min(steps / 4), steps, end: SHAPE.1 };
     let mut adam = Adam::new(rate, BETAS);
     for (step, (at, group)) in groups[..different].iter().enumerate().cycle().take(steps).enumerate() {
         resources.check("distillation")?;

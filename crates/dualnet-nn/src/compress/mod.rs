@@ -169,13 +169,19 @@ pub fn compress(
     let seconds_fit = start.elapsed().as_secs_f64();
     let fit_quality = report::quality(original, &fitted.encoder, &apart, resources)?;
     let start = Instant::now();
+    let (mut distilled, mut undone) = (None, false);
     if options.steps.distill > 0 {
+        let before = fitted.encoder.layers.clone();
         distill::distill(original, &mut fitted.encoder, &plan, &rest, options.steps.distill, options.whole, resources)?;
+        let quality = report::quality(original, &fitted.encoder, &apart, resources)?;
+        // What steps lower, measured on what they have not seen.
+        let loss = |q: &report::Quality| q.hidden_error + 1.0 - q.cosine;
+        undone = loss(&quality) > loss(&fit_quality);
+        if undone {
+            fitted.encoder.layers = before;
+        }
+        distilled = Some(quality);
     }
-    let distilled = match options.steps.distill {
-        0 => None,
-        _ => Some(report::quality(original, &fitted.encoder, &apart, resources)?),
-    };
     let seconds_distill = start.elapsed().as_secs_f64();
     let pooler = match options.pooler {
         None => None,
@@ -192,13 +198,14 @@ pub fn compress(
         parameters: [original.encoder, &fitted.encoder].map(report::parameters),
         fit: fit_quality,
         distilled,
+        undone,
         pooler,
         tokens_fit: fitted.tokens,
         texts_apart: apart.len(),
         seconds_fit,
         seconds_distill,
     };
-    let whole = options.whole && options.steps.distill > 0;
+    let whole = options.whole && options.steps.distill > 0 && !undone;
     Ok(Compressed { encoder: fitted.encoder, report, kept: fitted.kept, whole })
 }
 

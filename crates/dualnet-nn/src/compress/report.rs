@@ -51,6 +51,8 @@ pub struct Report {
     pub fit: Quality,
     /// After distillation, if there was any.
     pub distilled: Option<Quality>,
+    /// Distillation did harm to what was kept apart (error of hidden states plus 1 - cosine), and its steps were undone.
+    pub undone: bool,
     /// The pooler, if it was replaced.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pooler: Option<PoolerReport>,

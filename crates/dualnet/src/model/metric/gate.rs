@@ -19,7 +19,7 @@ use crate::resources::Resources;
 /// Chains that go on after their first step.
 const LEADERS: usize = 2;
 
-/// Another candidate than that of least leave-one-out error must lead it by this factor.
+/// What the fit to all rows may miss must lead by this factor: another candidate than that of least leave-one-out error, and inputs that are left out.
 const CHANGE: f64 = 0.99;
 
 /// Bound of what leave-one-out is multiplied by: where it is 0, up to rounding, nothing can be said.
@@ -52,10 +52,10 @@ pub(super) fn gate(
     let without = chains.iter().find(|c| c.place == first).map_or(f64::INFINITY, |c| c.points[0].errors.new);
     let needed = if choice == MetricChoice::Auto { GAIN * without } else { f64::INFINITY };
     let of = |p: &Point| (p.lambda, p.errors.new / count);
-    // The errors of what is taken: pruned only if that lowers them further.
+    // The errors of what is taken.
     let taken = |chain: &Chain<'_>| {
         let own = chain.points[chain.best()].errors;
-        let pruned = chain.pruned.as_ref().filter(|(_, point)| point.errors.new < own.new);
+        let pruned = chain.pruned.as_ref().filter(|(_, point)| point.errors.new < CHANGE * own.new);
         pruned.map_or((own, Vec::new()), |(inputs, point)| (point.errors, inputs.clone()))
     };
     let best = chains.first().filter(|chain| taken(chain).0.new < needed);
