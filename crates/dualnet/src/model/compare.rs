@@ -37,7 +37,8 @@ pub(super) fn compare(
     resources: &Resources,
 ) -> Result<Compared> {
     let stage = if list.len() > 1 { "choosing" } else { "solving" };
-    let (mut tried, mut winner): (Vec<(usize, Tried)>, Option<(usize, f64, Solution)>) = (Vec::new(), None);
+    let mut tried: Vec<(usize, Tried)> = Vec::new();
+    let mut winner: Option<(usize, f64, Solution)> = None;
     for (k, candidate) in list.iter().enumerate() {
         resources.progress.update(stage, k as u64, list.len() as u64);
         let input = inputs.iter().find(|(encoding, _)| *encoding == candidate.encoding);
