@@ -17,9 +17,9 @@ const DRAWS: usize = 8;
 /// What an input keeps at least of its squares: what moves the function beside others alone shows when others are found, and must not be lost before.
 const LEAST: f64 = 0.1;
 
-/// An input that keeps less than this share of its squares hardly shows: its gradients are less than 1.3 times as large as those of noise, where inputs of noise
+/// An input that keeps less than this share of its squares hardly shows: its gradients are less than 1.4 times as large as those of noise, where inputs of noise
 /// have up to 1.2 times.
-const FAINT: f64 = 0.4;
+const FAINT: f64 = 0.5;
 
 /// Below this lambda rounding may decide what a Cholesky decomposition without pivots gives.
 const LEAST_LAMBDA: f64 = 1e-9;
