@@ -12,7 +12,7 @@ use crate::model::fit::{FitOptions, path_flops};
 use crate::random::{Draws, Purpose};
 use crate::resources::Resources;
 
-/// What the fit to all rows may miss must lead by this factor: another candidate than that of least leave-one-out error, and inputs that are left out.
+/// Another candidate than that of least leave-one-out error must lead it by this factor.
 pub(super) const CHANGE: f64 = 0.99;
 
 /// Bound of what leave-one-out is multiplied by: where it is 0, up to rounding, nothing can be said.
@@ -23,7 +23,7 @@ pub(super) struct Chosen {
     /// Place of the candidate.
     pub place: usize,
     pub kind: MetricKind,
-    /// Inputs to leave out after the last step.
+    /// Inputs to leave out after the last step, those of them that hardly show in all rows either.
     pub left_out: Vec<usize>,
     /// For each step, lambda and mean squared error of the fit whose gradients it takes.
     pub steps: Vec<(f64, f64)>,
@@ -48,7 +48,7 @@ pub(super) fn gate(
     // The errors of what is taken.
     let taken = |chain: &Chain<'_>| {
         let own = chain.points[chain.best()].errors;
-        let pruned = chain.pruned.as_ref().filter(|(_, point)| point.errors.new < CHANGE * own.new);
+        let pruned = chain.pruned.as_ref().filter(|(_, point)| point.errors.new < own.new);
         pruned.map_or((own, Vec::new()), |(inputs, point)| (point.errors, inputs.clone()))
     };
     let best = chains.first().filter(|chain| taken(chain).0.new < needed);
