@@ -1,9 +1,11 @@
 """Draws the picture of docs/compress.md from what bench/compress.py prints (a JSON object a line).
 
     bench/.venv/bin/python bench/compress.py --parts quality > bench/figures/compress.jsonl
+    bench/.venv/bin/python bench/compress.py --parts time > bench/figures/compress_time.jsonl
     bench/.venv/bin/python bench/compress_plots.py       # docs/compress-pareto.svg
 
-Needs matplotlib. Quality against the bytes of the layers in f32, calibration set B; a point is the mean over the seeds that the run has.
+Needs matplotlib. Quality against the bytes of the layers in f32 and against the time of `dualnet embed`, calibration set B; a point is the mean over
+the seeds that the run has.
 """
 
 import json
@@ -18,27 +20,38 @@ TITLES = {"cosine": "Mean cosine to the original", "retrieval": "Retrieval, mean
 ORIGINAL_MEGABYTES = 42.6
 
 
+def read(name):
+    """The rows of a file of results."""
+    return [json.loads(line) for line in (FIGURES / name).read_text().splitlines() if line.startswith("{")]
+
+
 def main():
-    rows = [json.loads(line) for line in (FIGURES / "compress.jsonl").read_text().splitlines() if line.startswith("{")]
     runs = defaultdict(list)
-    for row in rows:
+    for row in read("compress.jsonl"):
         if row.get("set") == "B" and "run" in row:
             runs[row["run"]].append(row)
+    times = {row["shape"]: row["of the original"] for row in read("compress_time.jsonl")}
     plt.rcParams.update(STYLE)
-    figure, axes = plt.subplots(1, 2, figsize=(8.6, 3.6), layout="constrained")
-    for axis, (quality, title) in zip(axes, TITLES.items()):
-        for name, some in runs.items():
-            x, y = mean(r.get("megabytes", ORIGINAL_MEGABYTES) for r in some), mean(r[quality] for r in some)
-            colour = COLOURS.get(name.split()[0], "black")
-            full = "full" if "no steps" not in name else "none"
-            axis.plot(x, y, "*" if name == "original" else "o", color=colour, fillstyle=full, markersize=7)
-            short = name.replace(", local and distilled", "").replace(", distilled", "")
-            left = name == "original"
-            axis.annotate(short, (x, y), xytext=(-7 if left else 7, -3), textcoords="offset points", fontsize=8,
-                          ha="right" if left else "left", color=colour)
-        axis.margins(0.08, 0.12)
-        axis.set_title(title)
-        axis.set_xlabel("Layers in f32, MB")
+    figure, axes = plt.subplots(2, 2, figsize=(8.6, 6.4), layout="constrained", sharey="row")
+    for row, (quality, title) in zip(axes, TITLES.items()):
+        row[0].set_ylabel(title)
+        for axis, label in zip(row, ("Layers in f32, MB", "Time of embedding, of the original's")):
+            for name, some in runs.items():
+                if "no steps" in name and "neurons" not in name:
+                    continue
+                shape = name.split(",")[0]
+                by_bytes = axis is row[0]
+                x = mean(r.get("megabytes", ORIGINAL_MEGABYTES) for r in some) if by_bytes else times[shape]
+                y = mean(r[quality] for r in some)
+                colour = COLOURS.get(name.split()[0], "black")
+                full = "full" if "no steps" not in name else "none"
+                axis.plot(x, y, "*" if name == "original" else "o", color=colour, fillstyle=full, markersize=7)
+                left = name == "original"
+                short = shape if full == "full" else name
+                axis.annotate(short, (x, y), xytext=(-7 if left else 7, -3), textcoords="offset points", fontsize=8,
+                              ha="right" if left else "left", color=colour)
+            axis.margins(0.16, 0.12)
+            axis.set_xlabel(label)
     save(figure, DOCS / "compress-pareto.svg")
 
 

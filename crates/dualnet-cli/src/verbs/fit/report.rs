@@ -93,7 +93,10 @@ impl Fit {
         text += &format!("model        {} ({kind}, {encoding} encoding), lambda {lambda}\n", report.net);
         if report.candidates.len() > 1 {
             let (tried, rows) = (report.candidates.len(), report.compared_rows);
-            text += &format!("chosen       among {tried} models by leave-one-out on {rows} rows\n");
+            let first = report.candidates.first().map(|c| (&c.net, c.kernel, c.encoding));
+            let other = first != Some((&report.net, report.kernel, report.encoding)) && report.metric.is_some();
+            let other = if other { "; in the metric another is better" } else { "" };
+            text += &format!("chosen       among {tried} models by leave-one-out on {rows} rows{other}\n");
         }
         if report.metric.is_some() {
             text += &format!("metric       {}\n", metric_words(report));

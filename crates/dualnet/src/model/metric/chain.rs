@@ -8,11 +8,23 @@ use crate::error::Result;
 use crate::resources::Resources;
 
 /// What the folds say of a number of steps.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(super) struct Point {
     pub errors: Errors,
+    /// Squared errors of all rows, as the folds have them.
+    each: Vec<f64>,
     /// Geometric mean of their lambdas.
     pub lambda: f64,
+}
+
+impl Point {
+    /// Whether the error is less than `other`'s by more than one standard error of the difference, which the differences of single rows tell.
+    pub fn surely_below(&self, other: &Point) -> bool {
+        let differences = || other.each.iter().zip(&self.each).map(|(b, a)| b - a);
+        let (n, sum) = (self.each.len() as f64, differences().sum::<f64>());
+        let spread: f64 = differences().map(|d| (d - sum / n).powi(2)).sum();
+        sum > spread.sqrt()
+    }
 }
 
 /// A candidate without a metric, in every fold.
@@ -49,15 +61,16 @@ pub(super) fn judge(
     told: &mut dyn FnMut(),
     resources: &Resources,
 ) -> Result<(Point, Vec<Coefficients>)> {
-    let (mut errors, mut lambda, mut coefficients) = (Errors::default(), 0.0, Vec::new());
+    let (mut errors, mut lambda, mut each, mut coefficients) = (Errors::default(), 0.0, Vec::new(), Vec::new());
     for (fold, metric) in folds.iter().zip(metrics) {
         told();
         let judged = fold.judge(task, metric.as_ref(), resources)?;
         errors.add(judged.errors);
+        each.extend(judged.each);
         lambda += judged.lambda.ln() / folds.len() as f64;
         coefficients.push(judged.coefficients);
     }
-    Ok((Point { errors, lambda: lambda.exp() }, coefficients))
+    Ok((Point { errors, each, lambda: lambda.exp() }, coefficients))
 }
 
 impl<'a> Start<'a> {
@@ -136,5 +149,20 @@ impl Chain<'_> {
     /// Least error after at least one step.
     pub fn least(&self) -> f64 {
         self.points.iter().skip(1).map(|p| p.errors.new).fold(f64::INFINITY, f64::min)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_difference_counts_beyond_its_standard_error() {
+        let point = |each: &[f64]| Point { errors: Errors::default(), each: each.to_vec(), lambda: 1.0 };
+        let none = point(&[4.0, 2.0, 3.0, 1.0]);
+        // Less in every row by nearly the same; less on the whole by one row alone; the same.
+        assert!(point(&[3.0, 1.1, 2.0, 0.1]).surely_below(&none));
+        assert!(!point(&[1.0, 2.0, 3.5, 1.5]).surely_below(&none));
+        assert!(!none.surely_below(&none));
     }
 }

@@ -30,6 +30,8 @@ impl Errors {
 /// A fit to two folds.
 pub(super) struct Judged {
     pub errors: Errors,
+    /// Squared errors of the rows of the third, summed over outputs.
+    pub each: Vec<f64>,
     pub coefficients: Coefficients,
     /// In units of the mean diagonal of the kernel.
     pub lambda: f64,
@@ -87,14 +89,14 @@ impl Fold {
         let new = transformed(&self.new, metric)?;
         let (values, _) = exact.values(&new, &fit.intercept, Variances::Spared, resources)?;
         let share = self.truth.rows() as f64 / self.y.rows().max(1) as f64;
-        let errors = Errors {
-            new: squared_error(values.as_ref(), self.truth.as_ref()),
-            left_out: share * squared_error(fit.point.loo.as_ref(), self.y.as_ref()),
-        };
-        Ok(Judged { errors, coefficients: (exact.coefficients, noise), lambda: fit.point.lambda })
+        let each = squared_errors(values.as_ref(), self.truth.as_ref());
+        let left_out = share * squared_errors(fit.point.loo.as_ref(), self.y.as_ref()).iter().sum::<f64>();
+        let errors = Errors { new: each.iter().sum(), left_out };
+        Ok(Judged { errors, each, coefficients: (exact.coefficients, noise), lambda: fit.point.lambda })
     }
 }
 
-fn squared_error(a: MatRef<'_, f64>, b: MatRef<'_, f64>) -> f64 {
-    (0..a.rows()).flat_map(|i| a.row(i).iter().zip(b.row(i))).map(|(a, b)| (a - b) * (a - b)).sum()
+/// Of each row, summed over outputs.
+fn squared_errors(a: MatRef<'_, f64>, b: MatRef<'_, f64>) -> Vec<f64> {
+    (0..a.rows()).map(|i| a.row(i).iter().zip(b.row(i)).map(|(a, b)| (a - b) * (a - b)).sum()).collect()
 }

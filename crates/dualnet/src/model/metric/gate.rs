@@ -42,19 +42,21 @@ pub(super) fn gate(
     let choice = search.options.metric;
     let first = entrants.first().map_or(0, |(place, _)| *place);
     // Steps of the first entrant and of others are compared with the first without a step.
-    let without = chains.iter().find(|c| c.place == first).map_or(f64::INFINITY, |c| c.points[0].errors.new);
-    let needed = if choice == MetricChoice::Auto { GAIN * without } else { f64::INFINITY };
+    let without = chains.iter().find(|c| c.place == first).map(|c| &c.points[0]);
     let of = |p: &Point| (p.lambda, p.errors.new / count);
-    // The errors of what is taken.
-    let taken = |chain: &Chain<'_>| {
-        let own = chain.points[chain.best()].errors;
-        let pruned = chain.pruned.as_ref().filter(|(_, point)| point.errors.new < own.new);
-        pruned.map_or((own, Vec::new()), |(inputs, point)| (point.errors, inputs.clone()))
+    // What is taken, and the inputs that it leaves out.
+    let taken = |chain: &'_ Chain<'_>| {
+        let own = chain.points[chain.best()].clone();
+        let pruned = chain.pruned.clone().filter(|(_, point)| point.errors.new < own.errors.new);
+        pruned.map_or((own, Vec::new()), |(inputs, point)| (point, inputs))
     };
-    let best = chains.first().filter(|chain| taken(chain).0.new < needed);
-    let chosen = best.map(|chain| {
+    let helps =
+        |point: &Point, without: &Point| point.errors.new < GAIN * without.errors.new && point.surely_below(without);
+    let best = chains.first().map(|chain| (chain, taken(chain)));
+    let best = best.filter(|(_, (point, _))| choice != MetricChoice::Auto || without.is_some_and(|w| helps(point, w)));
+    let chosen = best.as_ref().map(|(chain, (_, left_out))| {
         let steps = chain.points[..chain.best()].iter().map(of).collect();
-        Chosen { place: chain.place, kind: chain.kind, left_out: taken(chain).1, steps }
+        Chosen { place: chain.place, kind: chain.kind, left_out: left_out.clone(), steps }
     });
     let tried = chains.iter().flat_map(|chain| {
         let candidate = chain.task.candidate;
@@ -75,13 +77,15 @@ pub(super) fn gate(
         kind: None,
         steps: 0,
         gate_rows: some.len(),
-        mse_without: without / count,
-        mse: best.map(|chain| taken(chain).0.new / count),
-        mse_own: best.map(|chain| of(&chain.points[0]).1),
+        mse_without: without.map_or(0.0, |point| of(point).1),
+        mse: best.as_ref().map(|(_, (point, _))| of(point).1),
+        mse_own: best.as_ref().map(|(chain, _)| of(&chain.points[0]).1),
         left_out: 0,
         learned_rows: 0,
         expected: None,
-        optimism: best.map_or(1.0, |c| optimism(taken(c).0, c.points[0].errors, some.len(), rows)),
+        optimism: best
+            .as_ref()
+            .map_or(1.0, |(chain, (point, _))| optimism(point.errors, chain.points[0].errors, some.len(), rows)),
         tried: tried.collect(),
     };
     Ok((chosen, report))
