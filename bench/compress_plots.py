@@ -18,6 +18,13 @@ from snnk_plots import BLUE, DOCS, FIGURES, GREEN, GREY, PURPLE, RED, STYLE, sav
 COLOURS = {"neurons": BLUE, "svd": RED, "drop-layers": GREEN, "relu": PURPLE, "prune": GREY}
 TITLES = {"cosine": "Mean cosine to the original", "retrieval": "Retrieval, mean reciprocal rank"}
 ORIGINAL_MEGABYTES = 42.6
+# where labels of neighbours would cover each other, in points from their own
+PLACES = {
+    "original": ((-7, -3), "right"),
+    "neurons m=192": ((-9, -13), "center"),
+    "drop-layers 3 of 6": ((0, 7), "center"),
+    "svd r=76": ((7, -8), "left"),
+}
 
 
 def read(name):
@@ -46,10 +53,9 @@ def main():
                 colour = COLOURS.get(name.split()[0], "black")
                 full = "full" if "no steps" not in name else "none"
                 axis.plot(x, y, "*" if name == "original" else "o", color=colour, fillstyle=full, markersize=7)
-                left = name == "original"
                 short = shape if full == "full" else name
-                axis.annotate(short, (x, y), xytext=(-7 if left else 7, -3), textcoords="offset points", fontsize=8,
-                              ha="right" if left else "left", color=colour)
+                at, align = PLACES.get(shape, ((7, -3), "left"))
+                axis.annotate(short, (x, y), xytext=at, textcoords="offset points", fontsize=8, ha=align, color=colour)
             axis.margins(0.16, 0.12)
             axis.set_xlabel(label)
     save(figure, DOCS / "compress-pareto.svg")
