@@ -226,8 +226,8 @@ def export(folder, to):
     return to, small
 
 
-def session(file, threads):
-    """A function from ids to last hidden states in ONNX Runtime."""
+def session(file, threads, output=None):
+    """A function from ids to the output of that name, or to the first, in ONNX Runtime."""
     import onnxruntime
 
     settings = onnxruntime.SessionOptions()
@@ -236,7 +236,7 @@ def session(file, threads):
     names = [i.name for i in inner.get_inputs()]
 
     def run(ids):
-        return inner.run(None, {name: v for name, v in zip(names, (ids, np.ones_like(ids)))})[0]
+        return inner.run([output] if output else None, {name: v for name, v in zip(names, (ids, np.ones_like(ids)))})[0]
 
     return run
 
@@ -324,7 +324,6 @@ def pooled(states):
 
 def int8(options, scratch):
     """Bytes, cosines and seconds of the original and of m = 384 (with steps) in f32 and int8: PyTorch, and ONNX Runtime by `dualnet export`; one thread."""
-    import onnxruntime
     import torch
     from transformers import AutoModel
 
@@ -333,8 +332,6 @@ def int8(options, scratch):
     words = ("--texts", scratch / "A.txt", "--hidden", 384, "--max-tokens", CUT, "-o", small)
     dualnet("compress", DATA / "minilm", *words)
     torch.set_num_threads(1)
-    settings = onnxruntime.SessionOptions()
-    settings.intra_op_num_threads = 1
     rows, runs = [], []
 
     def add(model, runtime, weights, megabytes, run, **more):
@@ -345,12 +342,8 @@ def int8(options, scratch):
         for weights in ("f32", "int8"):
             file = scratch / f"{name}.{weights}.onnx"
             said = dualnet("export", folder, "-o", file, *(["--int8"] if weights == "int8" else []))
-            inner = onnxruntime.InferenceSession(str(file), settings, providers=["CPUExecutionProvider"])
-
-            def by_onnx(part, inner=inner):
-                return inner.run(["embedding"], {"input_ids": part, "attention_mask": np.ones_like(part)})[0]
-
-            add(name, "ONNX Runtime", weights, said["bytes"] / 1e6, by_onnx, rounding=said["rounding"])
+            run = session(file, 1, "embedding")
+            add(name, "ONNX Runtime", weights, said["bytes"] / 1e6, run, rounding=said["rounding"])
             model = AutoModel.from_pretrained(folder).eval()
             if weights == "int8":
                 model = torch.ao.quantization.quantize_dynamic(model, {torch.nn.Linear}, dtype=torch.qint8)

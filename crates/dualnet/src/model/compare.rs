@@ -18,9 +18,7 @@ use crate::resources::Resources;
 
 /// Candidates with their whole paths solved.
 pub(super) struct Compared {
-    /// Place of the best in the list.
-    pub best: usize,
-    /// Its path.
+    /// The path of the best.
     pub solution: Solution,
     /// All, best first.
     pub tried: Vec<Tried>,
@@ -38,7 +36,7 @@ pub(super) fn compare(
 ) -> Result<Compared> {
     let stage = if list.len() > 1 { "choosing" } else { "solving" };
     let mut tried: Vec<(usize, Tried)> = Vec::new();
-    let mut winner: Option<(usize, f64, Solution)> = None;
+    let mut winner: Option<(f64, Solution)> = None;
     for (k, candidate) in list.iter().enumerate() {
         resources.progress.update(stage, k as u64, list.len() as u64);
         let input = inputs.iter().find(|(encoding, _)| *encoding == candidate.encoding);
@@ -47,14 +45,14 @@ pub(super) fn compare(
         let (lambda, loo_mse) = (solution.point().lambda, solution.point().mse);
         let (net, kernel, encoding) = (candidate.name.clone(), candidate.kernel, candidate.encoding);
         tried.push((k, Tried { net, kernel, encoding, lambda, loo_mse }));
-        if winner.as_ref().is_none_or(|(_, mse, _)| loo_mse < *mse) {
-            winner = Some((k, loo_mse, solution));
+        if winner.as_ref().is_none_or(|(mse, _)| loo_mse < *mse) {
+            winner = Some((loo_mse, solution));
         }
     }
     tried.sort_by(|(_, a), (_, b)| a.loo_mse.total_cmp(&b.loo_mse));
     let (order, tried) = tried.into_iter().unzip();
-    let (best, _, solution) = winner.ok_or_else(nothing)?;
-    Ok(Compared { best, solution, tried, order })
+    let (_, solution) = winner.ok_or_else(nothing)?;
+    Ok(Compared { solution, tried, order })
 }
 
 fn nothing() -> crate::error::Error {
@@ -88,13 +86,11 @@ pub(super) fn choose(
     let encodings: Vec<Encoding> = prepared.iter().map(Preprocess::encoding).collect();
     let mut list = candidates(&options.net, options.kernel, &encodings)?;
     let y = standardised(&target.select(rows), units)?;
-    let Compared { best, solution, tried, order } = compare(&list, &inputs, y.as_ref(), options, resources)?;
+    let Compared { solution, tried, order } = compare(&list, &inputs, y.as_ref(), options, resources)?;
     let mut lambda = solution.point().lambda;
     drop(solution);
-    let Learned { place, metric, report } = match options.metric {
-        MetricChoice::None => Learned { place: best, metric: None, report: None },
-        _ => learn_on_more((frame, target), (&list, &order, &prepared), options, units, resources)?,
-    };
+    let Learned { place, metric, report } =
+        learn_on_more((frame, target), (&list, &order, &prepared), options, units, resources)?;
     let candidate = list.swap_remove(place);
     let at = encodings.iter().position(|e| *e == candidate.encoding).ok_or_else(nothing)?;
     if let Some(metric) = &metric {
@@ -114,6 +110,9 @@ fn learn_on_more(
     units: &[Unit],
     resources: &Resources,
 ) -> Result<Learned> {
+    if options.metric == MetricChoice::None {
+        return Ok(Learned::nothing(order, None));
+    }
     let all = frame.rows();
     let rows = draw(all, SOME_ROWS, target, resources.seed).unwrap_or_else(|| (0..all).collect());
     let (part, of_classes) = (frame.select(&rows), target.select(&rows));
@@ -139,8 +138,7 @@ fn learn_on_more(
     let found = expected(&task, (metric, report), new, all, resources)?;
     report.expected = Some(found);
     if found >= GAIN {
-        (report.kind, report.steps, report.left_out, report.learned_rows, report.optimism) = (None, 0, 0, 0, 1.0);
-        (learned.place, learned.metric) = (order.first().copied().unwrap_or(0), None);
+        return Ok(Learned::nothing(order, learned.report));
     }
     Ok(learned)
 }

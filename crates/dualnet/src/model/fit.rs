@@ -147,7 +147,7 @@ pub fn fit(frame: &Frame, target: &Target, options: &FitOptions, resources: &Res
     let list = candidates(&options.net, options.kernel, &encodings)?;
     let some = draw(rows, compared_rows(rows, list.len(), options), target, resources.seed);
     let inputs = || prepared.iter().map(|(p, x)| (p.encoding(), x.as_ref()));
-    let Compared { best, solution, tried, order } = match &some {
+    let Compared { solution, tried, order } = match &some {
         None => compare(&list, &inputs().collect::<Vec<_>>(), y.as_ref(), options, resources)?,
         Some(some) => {
             let parts: Vec<_> = inputs().map(|(encoding, x)| (encoding, x.select_rows(some))).collect();
@@ -158,17 +158,13 @@ pub fn fit(frame: &Frame, target: &Target, options: &FitOptions, resources: &Res
     // The path of the rows compared goes before that of all is made; of many rows no two fit the memory together.
     let kept = some.is_none() && (options.metric == MetricChoice::None || rows <= options.all_rows);
     let solution = kept.then_some(solution);
-    let Learned { place, metric, report: learned } = match options.metric {
-        MetricChoice::None => Learned { place: best, metric: None, report: None },
-        _ => {
-            let of_columns: Vec<Vec<usize>> = prepared.iter().map(|(p, _)| p.input_of_columns()).collect();
-            let shown = prepared.iter().zip(&of_columns);
-            let shown = shown.map(|((p, x), of)| Input { encoding: p.encoding(), x: x.as_ref(), of_columns: of });
-            let inputs: Vec<Input<'_>> = shown.collect();
-            let (y, codes) = (y.as_ref(), target.codes());
-            learn(&Search { candidates: &list, order: &order, inputs: &inputs, y, codes, options }, resources)?
-        }
-    };
+    let of_columns: Vec<Vec<usize>> = prepared.iter().map(|(p, _)| p.input_of_columns()).collect();
+    let shown = prepared.iter().zip(&of_columns);
+    let shown = shown.map(|((p, x), of)| Input { encoding: p.encoding(), x: x.as_ref(), of_columns: of });
+    let inputs: Vec<Input<'_>> = shown.collect();
+    let (candidates, codes) = (&list[..], target.codes());
+    let search = Search { candidates, order: &order, inputs: &inputs, y: y.as_ref(), codes, options };
+    let Learned { place, metric, report: learned } = learn(&search, resources)?;
     let candidate = &list[place];
     let at = encodings.iter().position(|&e| e == candidate.encoding).unwrap_or(0);
     let (preprocess, mut x) = prepared.swap_remove(at);

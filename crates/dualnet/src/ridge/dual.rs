@@ -214,7 +214,8 @@ fn check(kernel: &Mat<f64>, targets: MatRef<'_, f64>, options: &DualOptions) -> 
 }
 
 /// The unit of lambda: positive, or the kernel is refused.
-fn mean_diagonal(kernel: &Mat<f64>) -> Result<f64> {
+/// The unit of lambda; refused where it is not positive.
+pub(crate) fn mean_diagonal(kernel: &Mat<f64>) -> Result<f64> {
     let n = kernel.rows();
     let mean = (0..n).map(|i| kernel[(i, i)] / n as f64).sum::<f64>();
     if mean.is_finite() && mean > f64::MIN_POSITIVE {

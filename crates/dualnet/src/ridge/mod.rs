@@ -24,6 +24,7 @@ mod stream;
 
 pub(crate) use classify::one_hot_columns;
 pub use classify::{Calibration, ClassScores, argmax, one_hot};
+pub(crate) use dual::mean_diagonal;
 pub use dual::{DualFit, DualPath};
 pub use interval::{IntervalCalibration, Width};
 pub use logistic::{LogisticFit, LogisticOptions, Outcome, logistic};

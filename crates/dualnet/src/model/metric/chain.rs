@@ -146,6 +146,13 @@ impl Chain<'_> {
         (1..self.points.len()).min_by(|a, b| of(a).total_cmp(&of(b))).unwrap_or(0)
     }
 
+    /// What the best number of steps comes to, and the inputs that are left out: those that hardly show, if that lowers the error.
+    pub fn taken(&self) -> (&Point, &[usize]) {
+        let own = &self.points[self.best()];
+        let pruned = self.pruned.as_ref().filter(|(_, point)| point.errors.new < own.errors.new);
+        pruned.map_or((own, &[]), |(inputs, point)| (point, inputs))
+    }
+
     /// Least error after at least one step.
     pub fn least(&self) -> f64 {
         self.points.iter().skip(1).map(|p| p.errors.new).fold(f64::INFINITY, f64::min)

@@ -1,6 +1,6 @@
 //! Whether a metric helps, and for which candidate: 3-fold cross-validation, each step learned on two folds and judged on the third.
 
-use super::chain::{Chain, Point};
+use super::chain::Point;
 use super::fold::{Errors, FOLDS, Fold};
 use super::race::{fits, race};
 use super::task::{Search, Task};
@@ -44,19 +44,13 @@ pub(super) fn gate(
     // Steps of the first entrant and of others are compared with the first without a step.
     let without = chains.iter().find(|c| c.place == first).map(|c| &c.points[0]);
     let of = |p: &Point| (p.lambda, p.errors.new / count);
-    // What is taken, and the inputs that it leaves out.
-    let taken = |chain: &'_ Chain<'_>| {
-        let own = chain.points[chain.best()].clone();
-        let pruned = chain.pruned.clone().filter(|(_, point)| point.errors.new < own.errors.new);
-        pruned.map_or((own, Vec::new()), |(inputs, point)| (point, inputs))
-    };
     let helps =
         |point: &Point, without: &Point| point.errors.new < GAIN * without.errors.new && point.surely_below(without);
-    let best = chains.first().map(|chain| (chain, taken(chain)));
+    let best = chains.first().map(|chain| (chain, chain.taken()));
     let best = best.filter(|(_, (point, _))| choice != MetricChoice::Auto || without.is_some_and(|w| helps(point, w)));
     let chosen = best.as_ref().map(|(chain, (_, left_out))| {
         let steps = chain.points[..chain.best()].iter().map(of).collect();
-        Chosen { place: chain.place, kind: chain.kind, left_out: left_out.clone(), steps }
+        Chosen { place: chain.place, kind: chain.kind, left_out: left_out.to_vec(), steps }
     });
     let tried = chains.iter().flat_map(|chain| {
         let candidate = chain.task.candidate;

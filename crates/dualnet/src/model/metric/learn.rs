@@ -17,16 +17,32 @@ pub(in crate::model) struct Learned {
     pub report: Option<MetricReport>,
 }
 
+impl Learned {
+    /// The candidate of least leave-one-out error without a metric, whatever a search has found.
+    pub fn nothing(order: &[usize], report: Option<MetricReport>) -> Self {
+        let report = report.map(|report| MetricReport {
+            kind: None,
+            steps: 0,
+            mse: None,
+            mse_own: None,
+            left_out: 0,
+            learned_rows: 0,
+            optimism: 1.0,
+            ..report
+        });
+        Self { place: order.first().copied().unwrap_or(0), metric: None, report }
+    }
+}
+
 /// Learns the metric that the options ask for, if any: cross-validation decides on candidate, shape and steps.
 pub(in crate::model) fn learn(search: &Search<'_>, resources: &Resources) -> Result<Learned> {
     let (choice, rows) = (search.options.metric, search.rows());
-    let first = search.order.first().copied().unwrap_or(0);
-    let none = |report| Ok(Learned { place: first, metric: None, report });
-    let entrants = entrants(search);
-    let Some((_, best)) = entrants.first() else { return none(None) };
+    let nothing = |report| Ok(Learned::nothing(search.order, report));
     if choice == MetricChoice::None || choice == MetricChoice::Auto && rows < LEAST_ROWS {
-        return none(None);
+        return nothing(None);
     }
+    let entrants = entrants(search);
+    let Some((_, best)) = entrants.first() else { return nothing(None) };
     if rows < LEAST_ROWS {
         let hint = "leave the metric out, or give more rows";
         return Err(invalid("rows for a metric", &format!("at least {LEAST_ROWS}"), &rows.to_string(), hint));
@@ -37,15 +53,11 @@ pub(in crate::model) fn learn(search: &Search<'_>, resources: &Resources) -> Res
     }
     let (chosen, mut report) = gate(search, &entrants, resources)?;
     let Some((chosen, task)) = chosen.and_then(|c| search.task(c.place).map(|task| (c, task))) else {
-        return none(Some(report));
+        return nothing(Some(report));
     };
-    let metric = follow(&task, &chosen, &mut report, resources)?;
-    match metric {
-        Some(_) => (report.kind, report.steps) = (Some(chosen.kind), chosen.steps.len()),
-        None => report.optimism = 1.0,
-    }
-    let place = if metric.is_some() { chosen.place } else { first };
-    Ok(Learned { place, metric, report: Some(report) })
+    let Some(metric) = follow(&task, &chosen, &mut report, resources)? else { return nothing(Some(report)) };
+    (report.kind, report.steps) = (Some(chosen.kind), chosen.steps.len());
+    Ok(Learned { place: chosen.place, metric: Some(metric), report: Some(report) })
 }
 
 /// Of each encoding the best candidate that a metric can be learned for.

@@ -37,7 +37,9 @@ pub(super) fn race<'a>(
         let own = folds.iter().find(|(encoding, _)| *encoding == task.input.encoding);
         own.map_or(&[][..], |(_, folds)| folds)
     };
-    let all = fits(entrants.len(), search.candidates.len() / search.inputs.len().max(1), 3);
+    let kinds = |task: &Task<'_>| search.options.metric.kinds(task.width());
+    let most = entrants.iter().map(|(_, task)| kinds(task).len()).max().unwrap_or(0);
+    let all = fits(entrants.len(), search.candidates.len() / search.inputs.len().max(1), most);
     let mut at = 0;
     let mut told = || {
         resources.progress.update("judging metrics", at.min(all), all);
@@ -46,7 +48,7 @@ pub(super) fn race<'a>(
     let mut chains = Vec::new();
     for entrant in entrants {
         let start = Start::new(*entrant, folds(&entrant.1), &mut told, resources)?;
-        for kind in search.options.metric.kinds(entrant.1.width()) {
+        for kind in kinds(&entrant.1) {
             let mut chain = start.clone().chain(kind);
             chain.step(folds(&entrant.1), &mut told, resources)?;
             chains.push(chain);
@@ -99,9 +101,9 @@ fn overtaking<'a, 'f>(
     Ok(Some(chain))
 }
 
-/// Most fits of the race.
+/// Most fits of the race. Where nets may overtake, all but one are tried, and one of them starts and takes steps.
 pub(super) fn fits(encodings: usize, nets: usize, kinds: usize) -> u64 {
-    let overtaking = if nets > 1 { nets - 1 + 1 + STEPS } else { 0 };
+    let overtaking = if nets > 1 { nets + STEPS } else { 0 };
     let leaders = LEADERS.min(encodings * kinds);
     (FOLDS * (encodings * (1 + kinds) + leaders * (STEPS - 1) + overtaking + 1)) as u64
 }

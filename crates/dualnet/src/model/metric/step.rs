@@ -8,7 +8,7 @@ use crate::linalg::{Cholesky, Mat, MatRef};
 use crate::model::fit::{Solution, kernel_matrix};
 use crate::random::{Draws, Purpose};
 use crate::resources::Resources;
-use crate::ridge::DualFit;
+use crate::ridge::{DualFit, mean_diagonal};
 use std::ops::Range;
 
 /// Draws of noise whose fits tell which gradients mean nothing.
@@ -60,8 +60,8 @@ pub(super) fn fit_at(
     }
     let (n, outputs) = (y.rows(), y.cols());
     let mut matrix = kernel_matrix((&task.candidate.net, task.candidate.kernel), z, resources)?;
-    let unit = (0..n).map(|i| matrix[(i, i)]).sum::<f64>() / n as f64;
-    (0..n).for_each(|i| matrix[(i, i)] += lambda * unit);
+    let shift = lambda * mean_diagonal(&matrix)?;
+    (0..n).for_each(|i| matrix[(i, i)] += shift);
     let factor = match Cholesky::new(matrix, "kernel of a metric", resources) {
         Ok(factor) => factor,
         // The path finds out what must be added.
